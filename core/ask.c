@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ask - where an answer is waited for
+ *
+ * Problem:    exactly one answer, or exactly one failure, whoever is faster:
+ *             the answerer, the deadline, a cancel, the end of either side. The
+ *             answer goes into memory of the asker, who may leave at any time.
+ * Approach:   one CAS away from OPEN decides. An asker that comes second stays
+ *             until the answer is written; an answerer that comes second finds
+ *             that nobody wants it. Each of the two has the cell until it is
+ *             done with it, and the second one frees it: so a token in a
+ *             message never dangles, and a cancelled request is found out when
+ *             it is taken, without a search.
+ *             Waiting is another matter: an asker that waits says so (WATCHED)
+ *             and is woken; what it then finds in the cell counts, not how its
+ *             wait ended.
+ * Rejected:   a ticket of the asker's wait in the message, and no cell (one CAS
+ *             less; but no way to hand the token on, to cancel a request, or to
+ *             start several); cells on the asker's stack (late answers).
+ * Read-modify-writes, of an ask that waits and is answered at once, all told: 8.
+ *             Asker: wait_begin(), the lock on its own cold block for the edge,
+ *             the push, wait_end(). Receiver: STARTED, CLAIMED, the end of the
+ *             wait, and the one that takes the message and goes idle.
+ * Orderings:  [Y1] the CASes on the word: what the asker prepared is seen by
+ *             the answerer; and in a cell that is left, by who frees it.
+ *             [Y2] DONE store -> the asker's load: the answer.
+ *             [Y3] xaim.
+ *             [Y4] xname of an alarm: that it has rung is seen by who answers.
+ *             [E5] see engine.c.
+ */
+#include "core/ask.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "core/cold.h"
+#include "core/reads.h"
+#include "core/run.h"
+#include "mailbox/closure.h"
+
+/* token = engine << 56 | sequence (32 bits) << 24 | number */
+#define TOKEN_NUMBER_BITS 24
+#define TOKEN_NUMBERS (1u << TOKEN_NUMBER_BITS)
+
+static AO_t sequence_of(AO_t word)
+{
+	return word & ~(ASK_SEQUENCE - 1);
+}
+
+static enum ask_state state_of(AO_t word)
+{
+	return (enum ask_state)(word & ASK_STATE);
+}
+
+static uint64_t token_of(const struct engine *engine, const struct ask *ask,
+			 AO_t word)
+{
+	return (uint64_t)engine->number << 56 |
+	       (uint64_t)(uint32_t)(word / ASK_SEQUENCE) << TOKEN_NUMBER_BITS |
+	       ask->number;
+}
+
+struct ask *ask_cell(struct engine *engine, uint64_t token)
+{
+	return slabs_cell(engine->ask_cells.xentry,
+			  (uint32_t)token & (TOKEN_NUMBERS - 1));
+}
+
+/* The word belongs to the ask of that token. */
+static bool is_of(AO_t word, uint64_t token)
+{
+	return (uint32_t)(word / ASK_SEQUENCE) ==
+	       (uint32_t)(token >> TOKEN_NUMBER_BITS);
+}
+
+/* Each engine starts somewhere else. */
+void ask_carve(void *block, uint32_t number, uint32_t parameter)
+{
+	struct ask *ask = block;
+
+	ask->number = number;
+	/* Relaxed: see slabs_cell(). */
+	AO_store(&ask->xword, (AO_t)(parameter * 2654435761u) * ASK_SEQUENCE);
+}
+
+size_t ask_size(void)
+{
+	return (sizeof(struct ask) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+/* ---- the asker ---- */
+
+struct ask *ask_get(struct site *site, enum ask_kind kind)
+{
+	struct ask *ask = pool_get(&site->engine->asks, &site->cache->asks);
+
+	if (unlikely(!ask))
+		return NULL;
+	if (unlikely(ask->number >= TOKEN_NUMBERS)) {
+		ask_put(site, ask);
+		return NULL;
+	}
+	ask->kind = (uint8_t)kind;
+	ask->gather = NULL;
+	ask->block = NULL;
+	ask->worker = NULL;
+	ask->is_far = false;
+	/* Relaxed: opening it publishes it. */
+	AO_store(&ask->xholder, ROTA_NONE);
+	return ask;
+}
+
+void ask_put(struct site *site, struct ask *ask)
+{
+	pool_put(&site->engine->asks, &site->cache->asks, ask);
+}
+
+uint64_t ask_token(const struct site *site, const struct ask *ask)
+{
+	/* Relaxed: the sequence is the asker's own. */
+	return token_of(site->engine, ask, AO_load(&ask->xword));
+}
+
+void ask_open(struct ask *ask, AO_t flags)
+{
+	/* Relaxed: FREE is the holder's. */
+	AO_t word = sequence_of(AO_load(&ask->xword));
+
+	/* [Y1] pairs with the answerer's CASes, like the push that follows */
+	AO_store_release(&ask->xword, word | flags | ASK_OPEN);
+}
+
+bool ask_is_done(const struct ask *ask)
+{
+	/* [Y2] pairs with finish() */
+	return state_of(AO_load_acquire(&ask->xword)) == ASK_DONE;
+}
+
+/* The answer is being written: a copy of 64 KiB at most. */
+static void await_done(const struct ask *ask)
+{
+	while (!ask_is_done(ask))
+		sched_yield();
+}
+
+bool ask_watch(struct ask *ask)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	while (state_of(word) == ASK_OPEN) {
+		/* [Y1] pairs with claim(): the ticket; a CAS fails only as the
+		   answerer has gone on */
+		AO_t seen = AO_fetch_compare_and_swap_full(&ask->xword, word,
+							   word | ASK_WATCHED);
+
+		if (seen == word)
+			return true;
+		word = seen;
+	}
+	await_done(ask);
+	return false;
+}
+
+void ask_unwatch(struct ask *ask)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	while (state_of(word) == ASK_OPEN) {
+		/* [Y1] as in ask_watch() */
+		AO_t seen = AO_fetch_compare_and_swap_full(&ask->xword, word,
+							   word & ~ASK_WATCHED);
+
+		if (seen == word)
+			return;
+		word = seen;
+	}
+	await_done(ask);
+}
+
+bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	while (state_of(word) == ASK_OPEN) {
+		AO_t next = (word & ~(ASK_STATE | ASK_WATCHED)) | ASK_LEFT |
+			    (withdrawn ? ASK_WITHDRAWN : 0);
+
+		/* [Y1] pairs with claim() and ask_begin(); fails as above */
+		*seen = AO_fetch_compare_and_swap_full(&ask->xword, word, next);
+		if (*seen == word)
+			return true;
+		word = *seen;
+	}
+	await_done(ask);
+	return false;
+}
+
+static void free_block(struct site *site, struct ask *ask)
+{
+	if (ask->block)
+		message_discard(site->engine, site->cache, ask->block);
+	ask->block = NULL;
+}
+
+/* The caller is the only one who has it. */
+static void free_ask(struct site *site, struct ask *ask)
+{
+	/* Relaxed: as above. */
+	AO_t word = sequence_of(AO_load(&ask->xword)) + ASK_SEQUENCE;
+
+	free_block(site, ask);
+	/* [Y1] pairs with claim(): old tokens find nothing from here on */
+	AO_store_release(&ask->xword, word | ASK_FREE);
+	ask_put(site, ask);
+}
+
+void ask_close(struct site *site, struct ask *ask)
+{
+	free_ask(site, ask);
+}
+
+/* ---- notices ---- */
+
+/* Nothing rings for this ask any more. */
+static void clear_alarm(struct ask *ask)
+{
+	if (!ask->worker ||
+	    clockwork_clear(&ask->worker->clockwork, &ask->alarm.alarm))
+		return;
+	/* [Y4] pairs with ask_ring(): it is about to read the name, or has */
+	while (AO_load_acquire(&ask->alarm.xname) != 0)
+		sched_yield();
+}
+
+/* The message for an answer; the one that was made before, where it fits. */
+static struct message *notice_of(struct site *site, struct ask *ask,
+				 struct rota_notice *head, size_t length)
+{
+	size_t size = sizeof(*head) + length;
+	struct message *message = ask->block;
+
+	ask->block = NULL;
+	if (size > MESSAGE_INLINE) {
+		struct message *large = message_get(
+			&site->engine->messages, site->cache->messages, size);
+
+		if (large) {
+			message_discard(site->engine, site->cache, message);
+			return large;
+		}
+		head->outcome = -ENOMEM;
+		size = sizeof(*head);
+	}
+	message_set(message, 0, 0, 0, (unsigned)size);
+	return message;
+}
+
+/* Into the asker's mailbox, past the bound; or, if that has ended, reported. */
+static void deliver(struct site *site, rota_id to, struct message *message)
+{
+	struct actor *actor = engine_actor(site->engine, to);
+	enum mailbox_push pushed = MAILBOX_IS_CLOSED;
+
+	/* Relaxed: a life that ends now reports it. */
+	if (signal_accepts(AO_load(&actor->xsignal), to))
+		pushed = mailbox_push_over(&actor->xmail, message);
+	if (pushed == MAILBOX_AWAKENED)
+		site_schedule(site, actor);
+	else if (pushed == MAILBOX_IS_CLOSED)
+		dead_letter_outside(site, message, to, ROTA_DEAD_NO_ACTOR);
+}
+
+static void send_notice(struct site *site, struct ask *ask,
+			const struct answer *answer)
+{
+	struct rota_notice head = {.context = ask->context,
+				   .outcome = answer->outcome};
+	size_t length = answer->outcome == 0 ? answer->length : 0;
+	struct local *local = local_in_turn();
+	struct message *message;
+	rota_id to = ask->asker;
+	char *payload;
+
+	if (length > ROTA_MAX_PAYLOAD - sizeof(head)) {
+		head.outcome = -EMSGSIZE;
+		length = 0;
+	}
+	message = notice_of(site, ask, &head, length);
+	payload = message_plain_payload(message);
+	memcpy(payload, &head, sizeof(head));
+	if (head.outcome == 0 && length > 0)
+		memcpy(payload + sizeof(head), answer->reply, length);
+	message->from = local ? local->turn.self : ROTA_NONE;
+	message_set(message, id_generation(to), ask->reply_tag,
+		    MESSAGE_UNCOUNTED, message->size);
+	clear_alarm(ask);
+	free_ask(site, ask);
+	deliver(site, to, message);
+}
+
+/* ---- the answerer ---- */
+
+enum claim {
+	CLAIM_WON,
+	CLAIM_UNWANTED, /* the asker had left; the cell is freed */
+	CLAIM_LATE	/* the token is used up */
+};
+
+/* Become the one who answers; *was: the word before. */
+static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
+			AO_t *was)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	while (is_of(word, token)) {
+		enum ask_state state = state_of(word);
+
+		if (state != ASK_OPEN && state != ASK_LEFT)
+			break;
+		/* [Y1] pairs with ask_open(), ask_watch(), ask_leave(): fails
+		   only as one of them has changed it */
+		*was = AO_fetch_compare_and_swap_full(
+			&ask->xword, word, (word & ~ASK_STATE) | ASK_CLAIMED);
+		if (*was == word) {
+			if (state == ASK_OPEN)
+				return CLAIM_WON;
+			free_ask(site, ask);
+			return CLAIM_UNWANTED;
+		}
+		word = *was;
+	}
+	return CLAIM_LATE;
+}
+
+static void keep_reply(struct site *site, struct ask *ask,
+		       const struct answer *answer)
+{
+	char *to = (char *)ask->kept;
+
+	if (answer->length > ASK_INLINE) {
+		ask->block = message_get(&site->engine->messages,
+					 site->cache->messages, answer->length);
+		if (!ask->block) {
+			ask->outcome = -ENOMEM;
+			return;
+		}
+		to = message_plain_payload(ask->block);
+	}
+	if (answer->length > 0)
+		memcpy(to, answer->reply, answer->length);
+}
+
+static void write_answer(struct site *site, struct ask *ask,
+			 const struct answer *answer)
+{
+	ask->outcome = answer->outcome;
+	ask->length = 0;
+	if (answer->outcome < 0)
+		return;
+	ask->length = answer->length;
+	if (ask->kind == ASK_HANDLE)
+		keep_reply(site, ask, answer);
+	else if (answer->length > ask->reply_size)
+		ask->outcome = -EMSGSIZE;
+	else if (answer->length > 0)
+		memcpy(ask->reply, answer->reply, answer->length);
+}
+
+bool ask_take_back(struct site *site, uint64_t token)
+{
+	struct ask *ask = ask_cell(site->engine, token);
+	AO_t word;
+
+	if (claim(site, ask, token, &word) != CLAIM_WON)
+		return false;
+	clear_alarm(ask);
+	free_ask(site, ask);
+	return true;
+}
+
+/* Into the state that lets the asker go on; and wake it, if it waits. */
+static void finish(struct site *site, struct ask *ask, AO_t word)
+{
+	AO_t done = sequence_of(word) | (word & ASK_STARTED) | ASK_DONE;
+	struct gather *gather = word & ASK_WATCHED ? ask->gather : NULL;
+	bool wakes = (word & ASK_WATCHED) != 0, is_far = wakes && ask->is_far;
+	struct wait_ticket ticket = {NULL, 0};
+
+	/* If it is not WATCHED, the asker may be about to change these. */
+	if (likely(wakes))
+		ticket = gather ? gather->ticket : ask->ticket;
+	if (gather) {
+		/* [W1] orders the step that counts: see struct gather */
+		wakes = AO_fetch_and_add_full(&gather->xmissing, (AO_t)-1) == 1;
+	}
+	/* Once it is DONE an asker elsewhere, and its engine, may go away. */
+	if (unlikely(is_far && wakes))
+		wakes = wait_claim(ticket);
+	/* [Y2] pairs with ask_is_done(); the gather is not ours from here on */
+	AO_store_release(&ask->xword, done);
+	if (!wakes)
+		return;
+	site_unlock(site); /* a wake-up may be a system call */
+	if (unlikely(is_far))
+		wait_finish(ticket.wait, 0);
+	else /* of a later wait than ours the sequence is another */
+		wait_complete(ticket);
+	site_lock(site);
+}
+
+/* In a site of the cell's engine. */
+static int answer_here(struct site *site, uint64_t token,
+		       const struct answer *answer)
+{
+	static const struct answer died = {.outcome = -ECONNRESET};
+	struct ask *ask = ask_cell(site->engine, token);
+	enum claim claimed = CLAIM_LATE;
+	AO_t word;
+
+	if (likely(ask != NULL))
+		claimed = claim(site, ask, token, &word);
+	if (unlikely(claimed != CLAIM_WON)) {
+		if (answer->outcome >= 0)
+			count(&site->cache->counters.xlate, 1);
+		return claimed == CLAIM_LATE ? -EALREADY : -ECANCELED;
+	}
+	/* Whoever passed it on had begun with it. */
+	if (answer->outcome == -ESRCH && word & ASK_STARTED)
+		answer = &died;
+	if (ask->kind == ASK_NOTICE) {
+		send_notice(site, ask, answer);
+		return 0;
+	}
+	write_answer(site, ask, answer);
+	finish(site, ask, word);
+	return 0;
+}
+
+int ask_answer(struct site *site, uint64_t token, const struct answer *answer)
+{
+	struct site other;
+	int error;
+
+	if (likely(site->engine && site->engine->number == id_engine(token)))
+		return answer_here(site, token, answer);
+	error = site_enter(&other, token);
+	if (error)
+		return error == -ESRCH ? -ECANCELED : error; /* gone, too */
+	error = answer_here(&other, token, answer);
+	site_leave(&other);
+	return error;
+}
+
+void ask_fail(struct site *site, uint64_t token, int error)
+{
+	ask_answer(site, token, &(struct answer){.outcome = error});
+}
+
+/* Only the answerer sets STARTED. */
+static enum ask_begin begin_here(struct site *site, uint64_t token, bool starts)
+{
+	struct ask *ask = ask_cell(site->engine, token);
+	AO_t word;
+
+	if (unlikely(!ask))
+		return ASK_EXPIRED;
+	/* Relaxed: the CAS re-checks it. */
+	word = AO_load(&ask->xword);
+	while (is_of(word, token) && state_of(word) == ASK_OPEN) {
+		AO_t next = starts ? word | ASK_STARTED : word;
+		/* [Y1] pairs with ask_leave(): withdrawn, or started */
+		AO_t seen =
+			AO_fetch_compare_and_swap_full(&ask->xword, word, next);
+
+		if (seen == word)
+			return ASK_RUNS;
+		word = seen;
+	}
+	if (claim(site, ask, token, &word) == CLAIM_UNWANTED &&
+	    word & ASK_WITHDRAWN)
+		return ASK_UNWANTED;
+	return ASK_EXPIRED;
+}
+
+enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts)
+{
+	struct site other;
+	enum ask_begin begun;
+
+	if (likely(site->engine && site->engine->number == id_engine(token)))
+		return begin_here(site, token, starts);
+	if (site_enter(&other, token) != 0)
+		return ASK_UNWANTED; /* the asker's engine is gone */
+	begun = begin_here(&other, token, starts);
+	site_leave(&other);
+	return begun;
+}
+
+/* A cell of whatever engine; false: there is none. */
+static bool look(uint64_t token, struct site *site, struct ask **ask)
+{
+	if (site_enter(site, token) != 0)
+		return false;
+	*ask = ask_cell(site->engine, token);
+	if (!*ask)
+		site_leave(site);
+	return *ask != NULL;
+}
+
+bool ask_aim(uint64_t token, rota_id from, rota_id to)
+{
+	struct site site;
+	struct ask *ask;
+	bool changed;
+
+	if (!look(token, &site, &ask))
+		return false;
+	/* [Y3] pairs with ask_edge() */
+	changed = AO_compare_and_swap_full(&ask->xaim, from, to);
+	/* [Y1] if another has used up the token meanwhile, it is undone */
+	if (changed && !is_of(AO_load_acquire(&ask->xword), token))
+		changed = !AO_compare_and_swap_full(&ask->xaim, to, from);
+	site_leave(&site);
+	return changed;
+}
+
+bool ask_hold(uint64_t token, rota_id holder)
+{
+	struct site site;
+	struct ask *ask;
+	bool is_open;
+
+	if (!look(token, &site, &ask))
+		return false;
+	/* [Y1] pairs with claim(): whoever has the token is the only one */
+	is_open = is_of(AO_load_acquire(&ask->xword), token);
+	if (is_open)
+		/* Relaxed: see ask_look(). */
+		AO_store(&ask->xholder, holder);
+	site_leave(&site);
+	return is_open;
+}
+
+/* ---- for others ---- */
+
+rota_id ask_edge(uint64_t token)
+{
+	struct site site;
+	struct ask *ask;
+	AO_t word, aim;
+
+	if (!look(token, &site, &ask))
+		return ROTA_NONE;
+	aim = AO_load_acquire(&ask->xaim); /* [Y3] pairs with ask_aim() */
+	/* [Y1] pairs with claim(): it is open, and was as we looked */
+	word = AO_load_acquire(&ask->xword);
+	site_leave(&site);
+	return is_of(word, token) && state_of(word) == ASK_OPEN ? aim
+								: ROTA_NONE;
+}
+
+bool ask_look(uint64_t token, struct ask_seen *seen)
+{
+	struct site site;
+	struct ask *ask;
+	AO_t word;
+
+	if (!look(token, &site, &ask))
+		return false;
+	seen->asker = ask->asker;
+	seen->tag = ask->is_closure ? CLOSURE_TAG : ask->tag;
+	seen->deadline_ns = ask->deadline_ns;
+	seen->aim = AO_load_acquire(&ask->xaim); /* [Y3] as above */
+	/* Relaxed: whoever looks restores what it saw. */
+	seen->holder = AO_load(&ask->xholder);
+	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
+	seen->is_open = state_of(word) == ASK_OPEN;
+	seen->is_withdrawn = state_of(word) == ASK_LEFT && word & ASK_WITHDRAWN;
+	site_leave(&site);
+	return is_of(word, token);
+}
+
+bool ask_is_held(uint64_t token, rota_id holder)
+{
+	struct site site;
+	struct ask *ask;
+	bool is_its;
+
+	if (!look(token, &site, &ask))
+		return false;
+	/* Relaxed: what it has stored itself, or what is not its. */
+	is_its = AO_load(&ask->xholder) == holder;
+	/* [Y1] as above; the rest of a cell that serves another is not ours */
+	is_its &= is_of(AO_load_acquire(&ask->xword), token);
+	site_leave(&site);
+	return is_its;
+}
+
+void ask_cascade(rota_id handler, uint64_t token)
+{
+	struct wait_ticket ticket;
+	struct actor *actor;
+	struct site site;
+	struct cold *cold = NULL;
+	bool won = false;
+	int error;
+
+	if (handler == ROTA_NONE || site_enter(&site, handler) != 0)
+		return;
+	actor = engine_actor(site.engine, handler);
+	if (actor)
+		cold = cold_lock(&site, actor, handler, false, &error);
+	if (cold) {
+		ticket = cold->edge_ticket;
+		won = ((cold->edge != EDGE_NONE && cold->behalf == token) ||
+		       reads_find(cold, token, &ticket)) &&
+		      wait_claim(ticket);
+		cold_unlock(cold);
+	}
+	/* Claimed, it stays where it is. */
+	if (won) {
+		site_unlock(&site);
+		wait_finish(ticket.wait, -ECANCELED);
+		site_lock(&site);
+	}
+	site_leave(&site);
+}
+
+/* ---- the end ---- */
+
+void ask_give_up(struct engine *engine, uint32_t number)
+{
+	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
+	struct site site = {.engine = engine,
+			    .cache = &engine->shards[0].cache};
+	/* [E5] who waits in there has stepped out before; [Y1] like any look */
+	AO_t word = AO_load_acquire(&ask->xword);
+	struct answer answer = {.outcome = -ECONNRESET};
+
+	if (state_of(word) != ASK_OPEN || ask->kind == ASK_NOTICE)
+		return;
+	if (!(word & ASK_STARTED))
+		answer.outcome = -ESRCH;
+	spin_lock(&engine->shards[0].xlock);
+	site.shard = &engine->shards[0];
+	answer_here(&site, token_of(engine, ask, word), &answer);
+	spin_unlock(&engine->shards[0].xlock);
+}
+
+void ask_release(struct engine *engine, uint32_t number)
+{
+	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
+	struct shard *shard = &engine->shards[0];
+	struct site site = {.engine = engine, .cache = &shard->cache};
+	/* Relaxed: all have left. */
+	AO_t word = AO_load(&ask->xword);
+
+	/* Whose other side is of another engine, or a thread that started it
+	   and did not end it. */
+	if (state_of(word) == ASK_DONE || state_of(word) == ASK_LEFT ||
+	    (state_of(word) == ASK_OPEN && ask->kind == ASK_NOTICE))
+		free_ask(&site, ask);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ask - where an answer is waited for
+ *
+ * A cell that asker and answerer share; its name, a 64-bit token, travels with
+ * the request. Cells are type-stable, and a token holds the cell's sequence, so
+ * that an old token finds nothing.
+ *
+ * word = sequence << 8 | flags | state
+ *
+ *   state    meaning                          left by
+ *   FREE     in a magazine                    asker: ask_open() -> OPEN
+ *   OPEN     no answer yet                    answerer: -> CLAIMED;
+ *                                             asker: ask_leave() -> LEFT
+ *   CLAIMED  the answer is being written      answerer: -> DONE, or -> FREE
+ *   DONE     the answer is there              asker: ask_close() -> FREE
+ *   LEFT     nobody wants it any more         answerer: -> FREE
+ *
+ *   flag       meaning                        set by, while OPEN
+ *   STARTED    its handler has begun          answerer
+ *   WATCHED    ->ticket waits for the answer  asker; cleared by it, too
+ *   WITHDRAWN  left on purpose: not to be     asker, as it leaves
+ *              handled if it is not STARTED
+ *
+ * The answerer is whoever holds the token: the message it lies in, the handler
+ * of that, or whom that gave it to. Whichever of the two comes last frees the
+ * cell. The cell is of the asker's engine, or, where a thread asks, of the
+ * receiver's.
+ */
+#ifndef ROTA_CORE_ASK_H
+#define ROTA_CORE_ASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <atomic_ops.h>
+
+#include <rota/ask.h>
+
+#include "core/engine.h"
+
+enum ask_state { ASK_FREE, ASK_OPEN, ASK_CLAIMED, ASK_DONE, ASK_LEFT };
+
+#define ASK_STATE ((AO_t)7)
+#define ASK_STARTED ((AO_t)8)
+#define ASK_WATCHED ((AO_t)16)
+#define ASK_WITHDRAWN ((AO_t)32)
+#define ASK_SEQUENCE ((AO_t)256)
+#define ASK_INLINE 40
+
+/* How the answer gets to the asker. */
+enum ask_kind {
+	ASK_CALL,   /* into the memory of a call that waits */
+	ASK_HANDLE, /* it stays in the cell until it is asked for */
+	ASK_NOTICE  /* as a message */
+};
+
+/* Who waits for several at a time. Lies in the frame that waits; answerers
+   touch it while their cell is CLAIMED. */
+struct gather {
+	AO_t xmissing; /* answers until the wait is over; relaxed, but for the
+	                   step to 0, which the wait orders */
+	struct wait_ticket ticket;
+};
+
+/* The alarm of one that waits for a message, and what it is about. */
+struct ask_alarm {
+	struct alarm alarm;
+	AO_t xname; /* token; 0: it has rung, or is not set */
+};
+
+struct ask {
+	AO_t xword;	 /* see above */
+	uint32_t number; /* constant */
+	uint16_t tag;	 /* of the request, if it is no closure */
+	uint8_t kind;	 /* enum ask_kind */
+	bool is_far;	 /* who waits is no turn of this engine */
+	/* A free cell's links lie here, in bytes 16 to 39. */
+	void *reply; /* ASK_CALL: where it goes */
+	size_t reply_size;
+	size_t length; /* of the reply */
+	/* The asker's while OPEN, the answerer's while CLAIMED. */
+	int outcome;
+	uint16_t reply_tag; /* ASK_NOTICE: of the message */
+	bool is_closure;    /* the request; the asker's, constant while open */
+	struct wait_ticket ticket;
+	struct gather *gather; /* NULL: it waits for this answer alone */
+	AO_t xaim; /* who is to answer, as far as the asker is held up by that:
+	              an edge for cycle.c; ROTA_NONE: it is not known when. By
+	              the answerer */
+	AO_t xholder; /* who has taken the token and not passed it on, and whose
+	                 end breaks its promise; ROTA_NONE: nobody. As xaim */
+	rota_id asker;
+	uint64_t deadline_ns;
+	/* ASK_HANDLE: the list of the turn that asked. */
+	struct ask *next;
+	struct ask **prev;
+	struct message *block; /* a long reply; ASK_NOTICE: the message */
+	void *context;	       /* ASK_NOTICE: goes back to the asker */
+	struct worker *worker; /* ASK_NOTICE: whose alarm, NULL: none */
+	union {
+		unsigned char kept[ASK_INLINE]; /* ASK_HANDLE: a short reply */
+		struct ask_alarm alarm;		/* ASK_NOTICE */
+	};
+};
+
+/* An answer on its way. */
+struct answer {
+	int outcome; /* 0: a reply, positive: the handler's error (with a reply,
+	                if it is a closure's capture), else ours */
+	const void *reply;
+	size_t length;
+};
+
+/* Called for each new cell of the pool. */
+void ask_carve(void *block, uint32_t number, uint32_t parameter);
+size_t ask_size(void);
+
+/* The cell that a token leads to; NULL: there is none. */
+struct ask *ask_cell(struct engine *engine, uint64_t token);
+
+/* ---- the asker; in a site of the cell's engine ---- */
+
+/* A cell that is not open yet; NULL: no memory. */
+struct ask *ask_get(struct site *site, enum ask_kind kind);
+
+/* It was not opened after all. */
+void ask_put(struct site *site, struct ask *ask);
+
+/* Its name until it is freed. */
+uint64_t ask_token(const struct site *site, const struct ask *ask);
+
+/* From now on it may be answered. @flags: WATCHED, or 0. */
+void ask_open(struct ask *ask, AO_t flags);
+
+/* Is the answer there? */
+bool ask_is_done(const struct ask *ask);
+
+/* Watch one that is OPEN, with its ticket set; false: it is DONE. */
+bool ask_watch(struct ask *ask);
+
+/* Its ticket and gather are not to be touched by others any more. */
+void ask_unwatch(struct ask *ask);
+
+/*
+ * Do without the answer. True: left, and the cell is the answerer's to free;
+ * *seen is the word as it was. False: it is DONE, and still the asker's.
+ */
+bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen);
+
+/* An ASK_NOTICE was not sent after all: free it. False: it has been answered. */
+bool ask_take_back(struct site *site, uint64_t token);
+
+/* Free one that is DONE, or that nobody else has seen. */
+void ask_close(struct site *site, struct ask *ask);
+
+/* One that was left while its handler runs: end the ask for which that waits
+   in turn. In no site of another engine. */
+void ask_cascade(rota_id handler, uint64_t token);
+
+/* ---- the answerer; anywhere but in a site of another engine ---- */
+
+enum ask_begin {
+	ASK_RUNS,
+	ASK_UNWANTED, /* the asker has withdrawn it; the token is used up */
+	ASK_EXPIRED   /* the asker's time was up; likewise */
+};
+
+/* The request's handler is about to run, or the token to be passed on. */
+enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
+
+/*
+ * Answer. 0; -ECANCELED nobody waits any more; -ESRCH the token is used up. In
+ * any case it is now. @site: where the caller is, of whatever engine.
+ */
+int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
+
+/* The same for a failure; nobody needs to know whether it was too late. */
+void ask_fail(struct site *site, uint64_t token, int error);
+
+/* Whom the asker is held up by: from @from to @to; false: it was not @from.
+   ROTA_NONE: by nobody that is known. */
+bool ask_aim(uint64_t token, rota_id from, rota_id to);
+
+/* Who has taken it. False: it is used up. */
+bool ask_hold(uint64_t token, rota_id holder);
+
+/* What somebody who has a token may know. */
+struct ask_seen {
+	rota_id asker;
+	rota_id aim;
+	rota_id holder;
+	unsigned tag;
+	uint64_t deadline_ns;
+	bool is_open;
+	bool is_withdrawn;
+};
+
+/* False: it is used up. In no site of another engine, like the next. */
+bool ask_look(uint64_t token, struct ask_seen *seen);
+
+/* Has @holder taken it, and neither passed it on nor used it up? By @holder, or
+   who ends it; the token may be old. In no site of another engine. */
+bool ask_is_held(uint64_t token, rota_id holder);
+
+/* To whom the edge of a wait for this leads; ROTA_NONE: nowhere. */
+rota_id ask_edge(uint64_t token);
+
+/* ---- the end ---- */
+
+/* The engine stops, its actors have ended or are given up: no answer will come,
+   unless from another engine. */
+void ask_give_up(struct engine *engine, uint32_t number);
+
+/* All workers have left. */
+void ask_release(struct engine *engine, uint32_t number);
+
+#endif

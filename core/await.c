@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * await - a call that waits, from its beginning to its end
+ *
+ * Nothing is held across a wait: no lock, no shard, no announced call. A turn
+ * leaves its stack as it is and the worker goes on with another; a thread
+ * sleeps on its record.
+ *
+ * A stop has to find the wait of a turn, whatever it is for: the first wait of
+ * a turn enters the stack's wait word into the cold block of its actor, where
+ * it stays until the turn is over. The stop raises its signal and then looks
+ * into the block, under its lock; the turn enters its wait under that lock and
+ * then looks at the signals: whoever locks second sees the other.
+ */
+#include "core/await.h"
+
+#include <errno.h>
+
+#include "core/abandon.h"
+#include "core/ask.h"
+#include "core/blocking.h"
+#include "core/cold.h"
+#include "core/cycle.h"
+#include "core/here.h"
+#include "core/run.h"
+#include "core/watch.h"
+#include "mailbox/closure.h"
+
+/* ---- the turn, where a stop finds it ---- */
+
+/* In the hand: the turn may be abandoned at any time before. */
+static int enter_wait(struct local *local)
+{
+	struct turn *turn = &local->turn;
+	struct site own = site_of(local);
+	struct cold *cold;
+	int error;
+
+	if (unlikely(turn->marks & TURN_ABANDONED)) {
+		abandoned_heeds(local); /* no wait is in progress */
+		return 0;
+	}
+	if (turn->marks & TURN_WAITED)
+		return 0;
+	cold = cold_lock(&own, turn->actor, turn->self, true, &error);
+	if (!cold)
+		return error;
+	cold->wait = &local->worker.stack->wait;
+	turn->marks |= TURN_WAITED;
+	cold_unlock(cold);
+	/*
+	 * A stop that came before we were entered has found nothing to cancel.
+	 * Relaxed: the lock orders, see actor_signal().
+	 */
+	if (AO_load(&turn->actor->xsignal) & (SIGNAL_STOP | SIGNAL_ENGINE))
+		return -ECANCELED;
+	return 0;
+}
+
+int turn_may_wait(struct local *local)
+{
+	int error = worker_prepare_block(&local->worker);
+	AO_t was;
+
+	/* A task: nobody stops it. */
+	if (error || local->turn.self == ROTA_NONE)
+		return error;
+	was = worker_enter_hand(&local->worker);
+	error = enter_wait(local);
+	worker_leave_hand(&local->worker, was);
+	return error;
+}
+
+void turn_leaves_wait(struct local *local)
+{
+	struct cold *cold = cold_lock_own(local);
+
+	if (cold) {
+		cold->wait = NULL;
+		cold->edge = EDGE_NONE;
+		cold_unlock(cold);
+	}
+	wait_clear(&local->worker.stack->wait);
+	local->turn.marks &= ~(uint32_t)TURN_WAITED;
+}
+
+/* What rota_status() tells of the wait that begins. */
+static void note_wait(struct local *local)
+{
+	struct turn *turn = &local->turn;
+	/* Relaxed: our own life; turn_may_wait() has made the block. */
+	struct cold *cold = cold_at(
+		local->engine, signal_cold(AO_load(&turn->actor->xsignal)));
+	/* Not ours, if this turn has none in hand. */
+	AO_t tag = turn->message ? closure_tag(message_look(turn->message)) : 0;
+
+	/* Relaxed: see struct cold. */
+	AO_store(&cold->xsince_ns, watch_now_ns(local->engine));
+	AO_store(&cold->xabout, (AO_t)local->worker.number << 32 | tag);
+}
+
+void turn_pack(struct local *local, struct luggage *luggage)
+{
+	*luggage = (struct luggage){.turn = local->turn,
+				    .asks = local->asks,
+				    .near = local->near,
+				    .region = local->region};
+	if (unlikely(local->turn.marks & TURN_BLOCKS))
+		blocking_pause(local);
+	turn_set_self(&local->turn, ROTA_NONE);
+	turn_set_job(&local->turn, NULL);
+	local->asks = NULL;
+	local->near = local->number;
+}
+
+static void restore(struct turn *turn, const struct turn *saved)
+{
+	turn->actor = saved->actor;
+	turn->peeked = saved->peeked;
+	turn->marks = saved->marks;
+	turn->reason = saved->reason;
+	turn_set_job(turn, saved->job);
+	turn_set_due(turn, saved->due);
+	turn_set_message(turn, saved->message);
+	turn_set_self(turn, saved->self);
+}
+
+void turn_unpack(struct local *local, const struct luggage *luggage)
+{
+	restore(&local->turn, &luggage->turn);
+	local->near = luggage->near;
+	local->asks = luggage->asks;
+	if (unlikely(local->asks != NULL))
+		local->asks->prev = &local->asks;
+	if (unlikely(local->turn.marks & TURN_BLOCKS))
+		blocking_resume(local, luggage->region);
+}
+
+void turn_block(struct local *local, struct wait_ticket ticket,
+		uint64_t deadline_ns)
+{
+	AO_t was = worker_enter_hand(&local->worker);
+	struct luggage luggage;
+
+	if (local->turn.self != ROTA_NONE && abandoned_heeds(local))
+		wait_finish(ticket.wait, -ECANCELED);
+	if (local->turn.self != ROTA_NONE &&
+	    !(local->turn.marks & TURN_ABANDONED))
+		note_wait(local);
+	turn_pack(local, &luggage);
+	worker_block(&local->worker, ticket, deadline_ns);
+	turn_unpack(local, &luggage);
+	worker_leave_hand(&local->worker, was);
+}
+
+/* ---- who waits ---- */
+
+static int choose_turn(struct await *await, struct local *local, int64_t within,
+		       struct site *site)
+{
+	int error;
+
+	if (local->turn.self != ROTA_NONE && local->turn.self == await->to)
+		return -EDEADLK;
+	await->turn = local;
+	/* A look at the clock costs as much as the rest of this. */
+	await->deadline_ns =
+		within == CLOCK_FOREVER
+			? CLOCK_NEVER
+			: crew_deadline(&local->engine->crew, within);
+	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
+	error = turn_may_wait(local);
+	turn_settle(local);
+	site_lock(site);
+	await->wait = &local->worker.stack->wait;
+	return error;
+}
+
+static int choose_thread(struct await *await, struct site *site, int64_t within)
+{
+	struct thread_record *record = thread_record_here();
+
+	if (!record)
+		return -ENOMEM;
+	here_choose(site->engine, record);
+	await->thread = record;
+	await->deadline_ns = clock_deadline(clock_ns(), within);
+	await->wait = &record->wait;
+	return 0;
+}
+
+int await_begin(struct await *await, int64_t within, struct site *site)
+{
+	struct local *local = local_may_wait();
+	int error;
+
+	if (local)
+		error = choose_turn(await, local, within, site);
+	else if (local_here())
+		error = -EAGAIN; /* a callback on a worker */
+	else
+		error = choose_thread(await, site, within);
+	if (!error && !wait_begin(await->wait, &await->waiter.ticket))
+		error = -ECANCELED;
+	if (!error)
+		await->state = AWAIT_BEGUN;
+	return error;
+}
+
+void await_enter_list(struct await *await, AO_TS_t *lock, struct waiters *list)
+{
+	await->state = AWAIT_ENTERED;
+	await->lock = lock;
+	await->list = list;
+	if (list)
+		waiters_append(list, &await->waiter);
+}
+
+void await_enter(struct await *await, struct cold *cold, struct waiters *list)
+{
+	await_enter_list(await, cold ? &cold->xlock : NULL, list);
+}
+
+/* ---- the end ---- */
+
+/* Stay here until the wait has ended; its result. */
+static int see_through(struct await *await, struct site *site)
+{
+	if (await->turn)
+		turn_block(await->turn, await->waiter.ticket,
+			   await->deadline_ns);
+	else
+		here_block(site->engine, await->thread, await->waiter.ticket,
+			   await->deadline_ns);
+	return wait_end(await->wait);
+}
+
+/* Nobody else knows of it; but a stop may have been faster. */
+static void retract(struct await *await, struct site *site)
+{
+	if (wait_retract(await->waiter.ticket))
+		return;
+	site_step_out(site);
+	see_through(await, site);
+	site_step_in(site);
+}
+
+/* A turn that would close a circle with this wait, for ever, is told so. */
+static void close_circle(struct await *await)
+{
+	int error = 0;
+
+	/* A task is no actor that another could wait for. */
+	if (await->turn && await->turn->turn.self != ROTA_NONE &&
+	    await->edge != EDGE_NONE) {
+		struct step step = {
+			.from = await->turn->turn.self,
+			.to = await->to,
+			.edge = await->edge,
+			/* An ask in a circle would end in failure only. */
+			.ends = await->edge != EDGE_ASK &&
+				await->deadline_ns != CLOCK_NEVER,
+			.ticket = await->waiter.ticket,
+			.token = await->token,
+		};
+
+		error = cycle_add_edge(await->turn, &step);
+	}
+	if (error && wait_claim(await->waiter.ticket))
+		wait_finish(await->wait, error);
+}
+
+/*
+ * The wait ended otherwise than by who serves the list: leave that, if nobody
+ * has taken us out. A cold block may be another actor's by now; our own link is
+ * under its lock still, and if it is linked the block is still the target's.
+ * Likewise the cell of a task.
+ */
+static void leave_list(struct await *await)
+{
+	struct waiters *list = await->list;
+
+	if (!list)
+		return;
+	spin_lock(await->lock);
+	if (await->waiter.prev) {
+		waiters_remove(list, &await->waiter);
+		if (await->edge == EDGE_ROOM && !list->first)
+			mailbox_clear_waiters(&await->target->xmail);
+	}
+	spin_unlock(await->lock);
+}
+
+int await_end(struct await *await, int outcome, struct site *site)
+{
+	if (await->state == AWAIT_ENTERED) {
+		site_step_out(site);
+		close_circle(await);
+		outcome = see_through(await, site);
+		if (outcome || await->lingers)
+			leave_list(await);
+		site_step_in(site);
+	} else {
+		retract(await, site);
+	}
+	await->state = AWAIT_OVER;
+	return outcome;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chain - messages of one handler to one receiver that go out together
+ *
+ * Problem:    a producer that sends ten thousand messages to one actor pays a
+ *             CAS for each, on a line that the receiver's worker wants too.
+ * Approach:   after some sends in a row to the same receiver, a push also
+ *             leases room for more; the messages that follow are linked in the
+ *             worker's hand, at the cost of a few stores, and go out with one
+ *             CAS when the lease is used up (with the next lease), when the
+ *             handler returns or waits, and before any other call into the
+ *             engine. So the bound is exact and the order causal.
+ *             The lease counts as room that is used. It is given back with the
+ *             chain. If the receiver has ended by then, the messages become
+ *             dead letters, and its slot is not used again before: see
+ *             actor_free_leased().
+ *             A handler that computes on holds its chain for a tick at most:
+ *             then the monitor takes it.
+ * Rejected:   buffers that outlive the handler (another actor could see that
+ *             a later message overtook them); combining by the receiver.
+ * Invariants: I1 xheld != ROTA_NONE <=> a lease is open: actor cannot become
+ *                another one.
+ *             I2 between worker_enter_hand() and worker_leave_hand() nothing
+ *                waits or calls out.
+ * Orderings:  [H1] see hand.c.
+ * Read-modify-writes: one per chain; a chain that was opened in vain costs one
+ *             that gives the lease back, and the next is tried later.
+ */
+#include "core/chain.h"
+
+#include <errno.h>
+
+#include "core/run.h"
+#include "mailbox/closure.h"
+
+/* ---- out of the hand ---- */
+
+/* What came of pushing a chain. */
+struct outcome {
+	rota_id to; /* ROTA_NONE: there was no chain, the monitor was first */
+	struct actor *actor;
+	bool awakened; /* the receiver has to be made runnable */
+	bool refused;  /* it has ended; the chain's messages are ours to bury */
+	AO_t word;     /* then: of its mailbox, without the lease */
+};
+
+/*
+ * Inside the hand. The messages are not copied out of it: wide copies would
+ * wait for the narrow stores that linked them.
+ */
+static inline struct outcome push_out(struct local *local, bool again)
+{
+	struct mailbox_chain *messages = &local->chain.messages;
+	struct outcome outcome = {.actor = local->chain.actor};
+	unsigned lease = messages->lease;
+
+	/* Relaxed: [H1] orders. */
+	outcome.to = AO_load(&local->worker.xheld);
+	if (unlikely(outcome.to == ROTA_NONE))
+		return outcome;
+	if (likely(!local->chain.is_refused)) {
+		AO_t word = mailbox_push_chain(&outcome.actor->xmail, messages,
+					       actor_capacity(outcome.actor),
+					       again, &outcome.awakened);
+
+		outcome.word = word - MAILBOX_ONE * lease;
+		outcome.refused = (word & MAILBOX_ENDED) != 0;
+	} else {
+		outcome.refused = true;
+		outcome.word = MAILBOX_SCHEDULED; /* was seen to already */
+		local->chain.is_refused = false;
+	}
+	if (messages->lease == 0)
+		/* Relaxed: [H1] orders. */
+		AO_store(&local->worker.xheld, ROTA_NONE);
+	return outcome;
+}
+
+static void bury(struct site *site, struct mailbox_chain *chain, rota_id to)
+{
+	struct message *message = chain->newest, *oldest = NULL, *next;
+
+	for (; message; message = next) {
+		next = message == chain->oldest ? NULL : message->next;
+		message->next = oldest;
+		oldest = message;
+	}
+	for (message = oldest; message; message = next) {
+		next = message->next;
+		dead_letter(site->engine, site->cache, message, to,
+			    ROTA_DEAD_STOPPED);
+	}
+}
+
+/* Outside the hand: the messages that nobody takes, the receiver that wakes. */
+static inline void see_to(struct local *local, const struct outcome *outcome)
+{
+	struct site site = site_of(local);
+
+	if (unlikely(outcome->refused)) {
+		actor_free_leased(&site, outcome->actor, outcome->word);
+		bury(&site, &local->chain.messages, outcome->to);
+	} else if (outcome->awakened) {
+		site_schedule(&site, outcome->actor);
+	}
+}
+
+/* Was it worth it? If not, the next one is tried later. */
+static void learn(struct local *local)
+{
+	unsigned open_at = local->chain.open_at;
+
+	if (local->chain.n_joined >= CHAIN_MIN)
+		open_at = CHAIN_FIRST;
+	else if (open_at < CHAIN_LAST)
+		open_at *= 2;
+	local->chain.open_at = open_at;
+	local->chain.n_alike = 0;
+}
+
+__attribute__((noinline)) void chain_flush(struct local *local)
+{
+	AO_t was = worker_enter_hand(&local->worker);
+	struct outcome outcome = push_out(local, false);
+
+	worker_leave_hand(&local->worker, was);
+	learn(local);
+	local->chain.last = ROTA_NONE;
+	if (outcome.to != ROTA_NONE)
+		see_to(local, &outcome);
+}
+
+/* The lease is used up: out with the chain, and lease again. */
+static __attribute__((noinline)) void renew(struct local *local)
+{
+	AO_t was = worker_enter_hand(&local->worker);
+	struct outcome outcome = push_out(local, true);
+
+	worker_leave_hand(&local->worker, was);
+	if (outcome.to != ROTA_NONE)
+		see_to(local, &outcome);
+}
+
+/*
+ * Taken away by the monitor. What nobody takes stays in the hand, for its owner
+ * to report: callbacks do not run here.
+ */
+void chain_revoke(struct worker *worker)
+{
+	struct local *local = (struct local *)worker;
+	struct engine *engine = local->engine;
+	struct shard *shard = &engine->shards[0];
+	struct site site = {
+		.engine = engine, .cache = &shard->cache, .shard = shard};
+	struct outcome outcome;
+
+	if (local->chain.is_refused)
+		return;
+	outcome = push_out(local, false);
+	if (outcome.to == ROTA_NONE || !(outcome.refused || outcome.awakened))
+		return;
+	spin_lock(&shard->xlock);
+	if (outcome.refused)
+		actor_free_leased(&site, outcome.actor, outcome.word);
+	else
+		site_schedule(&site, outcome.actor);
+	spin_unlock(&shard->xlock);
+	if (outcome.refused) {
+		local->chain.is_refused = true;
+		/* Relaxed: [H1] orders. */
+		AO_store(&local->worker.xheld, outcome.to);
+	}
+	if (site.awakened)
+		crew_inject(&engine->crew, site.awakened);
+}
+
+/* ---- into the hand ---- */
+
+static inline struct message *make(struct local *local, rota_id to,
+				   unsigned tag, const void *payload,
+				   size_t length)
+{
+	struct message *message = pool_try_get(&local->cache.messages[0]);
+
+	if (unlikely(!message))
+		return NULL;
+	message->from = local->turn.self;
+	message_set(message, id_generation(to), tag, 0, (unsigned)length);
+	message_copy_inline(message->payload, payload, length);
+	return message;
+}
+
+static inline struct message *make_closure(struct local *local, rota_id to,
+					   closure_run *run,
+					   const void *capture, size_t length)
+{
+	struct message *message = pool_try_get(&local->cache.messages[0]);
+
+	if (unlikely(!message))
+		return NULL;
+	message->from = local->turn.self;
+	message_set(message, id_generation(to), 0, MESSAGE_CLOSURE,
+		    (unsigned)(length + sizeof(run)));
+	closure_fill(message, run, capture, length);
+	return message;
+}
+
+/* Link it behind the others; false if the chain is gone, or is refused. */
+static inline bool link_message(struct local *local, rota_id to,
+				struct message *message, bool *is_full)
+{
+	struct mailbox_chain *chain = &local->chain.messages;
+	AO_t was = worker_enter_hand(&local->worker);
+	bool is_open;
+
+	/* Relaxed: [H1] orders. */
+	is_open =
+		AO_load(&local->worker.xheld) == to && !local->chain.is_refused;
+	if (likely(is_open)) {
+		message->next = chain->newest;
+		if (!chain->newest)
+			chain->oldest = message;
+		chain->newest = message;
+		*is_full = ++chain->n == chain->lease;
+	}
+	worker_leave_hand(&local->worker, was);
+	return is_open;
+}
+
+/* @message may be NULL; it is freed if it does not go. */
+static inline bool join(struct local *local, rota_id to,
+			struct message *message)
+{
+	bool is_full;
+
+	if (unlikely(!message))
+		return false;
+	if (unlikely(!link_message(local, to, message, &is_full))) {
+		pool_put_back(&local->cache.messages[0], message);
+		return false;
+	}
+	local->chain.n_joined++;
+	if (unlikely(is_full))
+		renew(local);
+	return true;
+}
+
+bool chain_join(struct local *local, rota_id to, unsigned tag,
+		const void *payload, size_t length)
+{
+	return join(local, to, make(local, to, tag, payload, length));
+}
+
+bool chain_join_closure(struct local *local, rota_id to, closure_run *run,
+			const void *capture, size_t length)
+{
+	return join(local, to, make_closure(local, to, run, capture, length));
+}
+
+static void open_chain(struct local *local, struct actor *actor, rota_id to,
+		       unsigned lease)
+{
+	struct chain *chain = &local->chain;
+	AO_t was;
+
+	chain->n_joined = 0;
+	was = worker_enter_hand(&local->worker);
+	chain->messages = (struct mailbox_chain){.lease = lease};
+	chain->actor = actor;
+	/* Relaxed: [H1] orders. */
+	AO_store(&local->worker.xheld, to);
+	worker_leave_hand(&local->worker, was);
+}
+
+static inline bool begin(struct local *local, struct actor *actor, rota_id to,
+			 struct message *message)
+{
+	struct site site = site_of(local);
+	enum mailbox_push pushed;
+	unsigned lease;
+
+	if (unlikely(!message))
+		return false;
+	pushed = mailbox_push_leasing(&actor->xmail, message,
+				      actor_capacity(actor), &lease);
+	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED)) {
+		pool_put_back(&local->cache.messages[0], message);
+		return false;
+	}
+	if (pushed == MAILBOX_AWAKENED)
+		site_schedule(&site, actor);
+	if (lease > 0)
+		open_chain(local, actor, to, lease);
+	return true;
+}
+
+bool chain_begin(struct local *local, struct actor *actor, rota_id to,
+		 unsigned tag, const void *payload, size_t length)
+{
+	return begin(local, actor, to, make(local, to, tag, payload, length));
+}
+
+bool chain_begin_closure(struct local *local, struct actor *actor, rota_id to,
+			 closure_run *run, const void *capture, size_t length)
+{
+	return begin(local, actor, to,
+		     make_closure(local, to, run, capture, length));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cold - the block of what few actors have, made when first needed
+ */
+#ifndef ROTA_CORE_COLD_H
+#define ROTA_CORE_COLD_H
+
+#include "core/engine.h"
+
+/* An actor's cold block, locked; NULL with *error -ESRCH (that life is over) or
+   -ENOMEM. Made if @make, else NULL with *error 0 if there is none. */
+struct cold *cold_lock(struct site *site, struct actor *actor, rota_id id,
+		       bool make, int *error);
+void cold_unlock(struct cold *cold);
+
+/* That of the actor whose turn this is; NULL if it has none. */
+struct cold *cold_lock_own(struct local *local);
+
+/* The actor has ended: whoever looks from now on finds another owner. */
+void cold_release(struct engine *engine, struct cache *cache,
+		  struct cold *cold);
+
+struct cold *cold_at(struct engine *engine, uint32_t number);
+
+/* Called for each new cell of the pool. */
+void cold_carve(void *block, uint32_t number, uint32_t parameter);
+
+#endif

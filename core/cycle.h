@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cycle - finds waits that close a circle, and opens it
+ *
+ * A turn that waits for another actor is an edge from its own actor to that.
+ * Where edges form a circle none of the waits would end; so one waiter for room
+ * in it gets its message in above the bound, or, where all wait for ends, one
+ * is told -EDEADLK.
+ */
+#ifndef ROTA_CORE_CYCLE_H
+#define ROTA_CORE_CYCLE_H
+
+#include <stdbool.h>
+
+#include "core/actor.h"
+
+struct cold;
+struct engine;
+struct local;
+
+/* An edge as it was seen. */
+struct step {
+	rota_id from;
+	rota_id to;
+	enum edge edge;
+	bool ends; /* by itself: the wait has a deadline */
+	struct wait_ticket ticket;
+	uint64_t token; /* EDGE_ASK: of the ask */
+};
+
+/* What walks of one pass of a monitor leave in the blocks of its engine. */
+struct marks {
+	AO_t first;  /* of this pass */
+	AO_t own;    /* of this walk; 0: leave none */
+	rota_id any; /* some id of that engine */
+};
+
+/* Following the edges from an actor, as far as it has got. */
+struct walk {
+	rota_id start;
+	rota_id at;
+	rota_id milestone; /* where it was some steps ago, see walk_on() */
+	uint64_t n_steps;
+	uint64_t
+		signature; /* two walks over the same waits have it in common */
+	struct step way_out; /* the wait that opens the circle if it ends: one
+	                        for room if there is one */
+	bool some_end;	     /* on the way are waits with a deadline */
+	struct marks marks;
+};
+
+/* The walks of an engine that its monitor finishes. */
+struct cycles {
+	AO_t xhanded; /* struct cold * chain: whose walks were cut short; pushed
+	                 by turns, taken by the monitor */
+	/* The monitor's alone. */
+	struct cold *pass; /* those of this pass whose turn is to come */
+	bool is_walking;
+	struct walk walk;
+	uint64_t first_time; /* the signature of the first time round, or 0 */
+};
+
+/*
+ * The turn's wait is an edge from its actor from now on, until the wait ends.
+ * If this closes a circle, it is opened: now if that is short, by the monitor
+ * within some ticks if it is long; if that cannot be done otherwise, by ending
+ * a wait in it, mostly this one, with -EDEADLK. -ECANCELED if the request that
+ * the turn has in hand was withdrawn, and this wait is not to be; else 0.
+ */
+int cycle_add_edge(struct local *local, const struct step *step);
+
+/*
+ * The edge from an actor leads to somebody else from now on: see whether this
+ * closes a circle, and open it. In no site.
+ */
+void cycle_look(rota_id start);
+
+/* Under the lock of its actor's cold block: the edge is this one now. */
+void cycle_set_edge(struct cold *cold, const struct step *step,
+		    uint64_t behalf);
+
+/* The monitor is to walk from the actor whose turn this is. */
+void cycle_hand_over(struct local *local);
+
+/* The turn would wait for its own actor: remember that as a circle. */
+void cycle_note_self(struct local *local, unsigned tag);
+
+/*
+ * The monitor's tick: carry on with the walks that were cut short. True if that
+ * is not all of it; false: there is nothing to do until a turn waits.
+ */
+bool cycle_tick(struct engine *engine);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rota/status.h - what an actor is doing
+ *
+ * A look from outside: the actor is not asked, so one that hangs can be looked
+ * at as well.
+ */
+#ifndef ROTA_STATUS_H
+#define ROTA_STATUS_H
+
+#include <rota/base.h>
+
+ROTA_EXTERN_C_BEGIN
+
+enum rota_activity {
+	ROTA_IDLE = 1, /* nothing is there for it */
+	ROTA_QUEUED,   /* it has something to do and no worker yet */
+	ROTA_RUNNING,  /* a worker runs its handler */
+	ROTA_WAITING   /* its handler waits; the worker does something else */
+};
+
+/* What a handler waits for. */
+enum rota_waits_for {
+	ROTA_WAITS_FOR_NOTHING,
+	ROTA_WAITS_FOR_ROOM,   /* in the mailbox of whom */
+	ROTA_WAITS_FOR_END,    /* of whom */
+	ROTA_WAITS_FOR_OTHER,  /* something that is no actor's doing */
+	ROTA_WAITS_FOR_WORKER, /* the wait is over; the thread on which it goes
+	                          on is taken by another handler */
+	ROTA_WAITS_FOR_FLUSH,  /* of the mailbox of whom */
+	ROTA_WAITS_FOR_ANSWER, /* of whom was asked, ROTA_NONE: one of several */
+	ROTA_WAITS_FOR_KINDS
+};
+
+/*
+ * Times are exact to the monitor's tick, which comes every 0.1 to 1 ms while
+ * any worker is awake.
+ */
+struct rota_status {
+	size_t size;
+	const char *type; /* rota_behaviour.name */
+	enum rota_activity activity;
+	int worker;	/* that runs it, or on which its handler waits; -1 */
+	unsigned tag;	/* of the message in hand, if running or waiting
+	                    (ROTA_TAG_CLOSURE: a function); a guess while
+	                    for_ns is 0 */
+	int is_closing; /* it is being stopped or drained */
+	int64_t for_ns; /* how long it has had this message in hand, if
+	                    running; how long it has waited, if waiting; 0: less
+	                    than a tick */
+	enum rota_waits_for waits_for;
+	unsigned mailbox_capacity;
+	rota_id whom;		 /* whom it waits for, or ROTA_NONE */
+	uint64_t handled;	 /* messages that it has begun to handle */
+	uint64_t mailbox_length; /* queued and in hand, and room that handlers
+	                            have taken for what they send it right now;
+	                            messages of timers do not count, nor do
+	                            senders that wait */
+	int64_t oldest_ns; /* the oldest message that is queued, without the one
+	                      in hand, has been there so long at least; 0: none
+	                      is, or none has been seen. See rota_status() */
+	unsigned queries;  /* in progress beside each other, running or waiting;
+	                     the rest of what is told is about one of them. 0:
+	                     messages are handled one by one. See ROTA_QUERY */
+};
+
+#define ROTA_STATUS_INIT ROTA_SIZED(rota_status)
+
+/**
+ * rota_status() - what an actor is doing, and since when
+ * @status: filled as far as its size goes; left alone on failure
+ *
+ * The figures are a moment old, and may be of moments that are not quite the
+ * same. Sends carry no time: the age of the oldest message is found by watching
+ * the mailbox at each tick. An actor is watched from the first rota_status() on,
+ * until it was not asked about for a minute, or 32 others have been since; so
+ * the first answer is 0, and later ones are exact to the tick for what came
+ * since, as far as messages were handled in their order.
+ *
+ * Context: a handler or any thread; never waits, and does not disturb the
+ *          actor.
+ * Errors:  -ESRCH no such actor; -EINVAL @status is NULL; -EPERM in a forked
+ *          child; -ENOMEM.
+ * Return:  0 or one of the errors above.
+ */
+ROTA_API int rota_status(rota_id id, struct rota_status *status);
+
+ROTA_EXTERN_C_END
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * look - at an actor from outside, at one moment
+ *
+ * All that is read belongs to somebody who may change it at any time: words of
+ * type-stable memory, between two looks at the signal word that find the same
+ * life there. The actor takes no notice.
+ *
+ * Orderings:  [A1] see cold.c; make_live() writes the fields before it stores
+ *             LIVE, end_life() takes LIVE away before the next owner writes.
+ */
+#include "core/look.h"
+
+#include <errno.h>
+
+#include "core/cold.h"
+#include "core/process.h"
+#include "core/reads.h"
+
+static void find_worker(struct engine *engine, rota_id id, struct look *look)
+{
+	unsigned i, n = crew_slots(&engine->crew);
+
+	for (i = 0; i < n; i++) {
+		const struct local *local =
+			(const struct local *)engine->crew.workers[i];
+
+		/* Relaxed: looked at again below. */
+		if (AO_load(&local->turn.xself) != id)
+			continue;
+		look->sighting = watch_sight(engine, i);
+		if (look->sighting.self != id)
+			continue;
+		look->activity = ROTA_RUNNING;
+		look->worker = (int)i;
+		look->tag = look->sighting.tag;
+		return;
+	}
+}
+
+/* What the wait in progress is for. Under the cold block's lock. */
+static void name_wait(const struct cold *cold, const struct wait *wait,
+		      AO_t word, struct look *look)
+{
+	/* [W1] as in follow_in(): it waits, and for this */
+	bool has_edge = cold->edge_ticket.wait == wait &&
+			word == (cold->edge_ticket.sequence | WAIT_WAITING);
+
+	look->waits_for = ROTA_WAITS_FOR_OTHER;
+	if ((word & WAIT_STATE_MASK) != WAIT_WAITING) {
+		look->waits_for = ROTA_WAITS_FOR_WORKER;
+	} else if (has_edge && cold->edge == EDGE_ROOM) {
+		look->waits_for = ROTA_WAITS_FOR_ROOM;
+		look->whom = cold->edge_to;
+	} else if (has_edge && cold->edge == EDGE_JOIN) {
+		look->waits_for = ROTA_WAITS_FOR_END;
+		look->whom = cold->edge_to;
+	} else if (has_edge && cold->edge == EDGE_FLUSH) {
+		look->waits_for = ROTA_WAITS_FOR_FLUSH;
+		look->whom = cold->edge_to;
+	} else if (has_edge && cold->edge == EDGE_ASK) {
+		look->waits_for = ROTA_WAITS_FOR_ANSWER;
+		look->whom = cold->edge_to;
+	} else if (has_edge && cold->edge == EDGE_ANY) {
+		look->waits_for = ROTA_WAITS_FOR_ANSWER;
+	}
+}
+
+/* The same, in look. */
+static void look_at_wait(const struct cold *cold, const struct wait *wait,
+			 struct look *look)
+{
+	AO_t word = WAIT_IDLE, about;
+
+	if (wait)
+		/* [W1] pairs with wait_begin() */
+		word = AO_load_acquire(&wait->xword);
+	if ((word & WAIT_STATE_MASK) != WAIT_IDLE) {
+		name_wait(cold, wait, word, look);
+		/* Relaxed: see struct cold. */
+		look->since_ns = AO_load(&cold->xsince_ns);
+		about = AO_load(&cold->xabout);
+		look->worker = (int)(about >> 32);
+		look->tag = (unsigned)(uint32_t)about;
+		look->activity = ROTA_WAITING;
+	}
+}
+
+/* What lies in the cold block, if there is one. */
+static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
+			 struct look *look)
+{
+	struct site site = {.engine = engine};
+	struct cold *cold;
+	const struct wait *wait;
+	int error;
+
+	cold = cold_lock(&site, actor, id, false, &error);
+	if (!cold)
+		return;
+	look->n_readings = reads_count(cold, &wait);
+	if (look->activity != ROTA_RUNNING)
+		look_at_wait(cold, wait ? wait : cold->wait, look);
+	cold_unlock(cold);
+}
+
+static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
+			struct look *look)
+{
+	uint64_t held; /* in hand, or finished and still counted */
+	AO_t mail;
+
+	find_worker(engine, id, look);
+	look_at_cold(engine, actor, id, look);
+	/* [A1] before the second look at the signal, like the rest */
+	look->class =
+		(const struct task_class *)AO_load_acquire(&actor->task.xclass);
+	/* [A1] likewise */
+	look->begun = AO_load_acquire(&actor->xhandled);
+	look->capacity = AO_short_load_acquire(&actor->xcapacity); /* [A1] */
+	mail = AO_load_acquire(&actor->xmail);			   /* [A1] */
+	if (look->activity == ROTA_IDLE && (mail & MAILBOX_SCHEDULED))
+		look->activity = ROTA_QUEUED;
+	held = look->sighting.due;
+	look->length = mailbox_count(mail);
+	look->length -= held < look->length ? held : look->length;
+	held = look->n_readings;
+	if (look->worker >= 0 && held == 0)
+		held = 1;
+	look->queued =
+		look->length - (held < look->length ? held : look->length);
+}
+
+int look_at(struct engine *engine, rota_id id, struct look *look)
+{
+	struct actor *actor = engine_actor(engine, id);
+	AO_t signal;
+
+	*look = (struct look){.activity = ROTA_IDLE, .worker = -1};
+	if (!actor)
+		return -ESRCH;
+	/* [A1] pairs with make_live() */
+	signal = AO_load_acquire(&actor->xsignal);
+	if (!signal_lives(signal, id))
+		return -ESRCH;
+	look_inside(engine, actor, id, look);
+	look->is_closing =
+		(signal & (SIGNAL_STOP | SIGNAL_DRAIN | SIGNAL_ENGINE)) != 0;
+	/* [A1] pairs with end_life(): it was the same life all the time */
+	if (!signal_lives(AO_load_acquire(&actor->xsignal), id))
+		return -ESRCH;
+	look->behaviour = behaviour_of(look->class);
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table - the only things outside engines: their numbers, and who calls
+ *
+ * The table leads from an engine's number to the engine. A thread that is no
+ * worker of it announces its call in a record of its own before it looks; who
+ * removes an engine waits for the announced calls to end.
+ */
+#ifndef ROTA_CORE_TABLE_H
+#define ROTA_CORE_TABLE_H
+
+#include <stdint.h>
+#include <atomic_ops.h>
+
+#include <rota/base.h>
+
+#include "sched/wait.h"
+
+struct engine;
+struct park;
+
+/* An entry of the table is what users hold as a handle: it never goes away. */
+struct rota_engine {
+	AO_t xengine; /* struct engine *, or 0; written under the table's lock */
+	unsigned number;
+	uint32_t
+		next_generation; /* where the next engine of that number starts */
+	int is_taken;
+	int is_stopping;
+};
+
+/* One per thread that ever called; never freed, reused by later threads. */
+struct thread_record {
+	AO_t xcall; /* number of the engine that the thread is calling, or 0 */
+	struct wait wait;
+	unsigned futex;	   /* counts who has woken it, up to their last touch */
+	unsigned n_ended;  /* the owner's: its waits that somebody ended */
+	struct park *park; /* where it sleeps instead of on the futex, or NULL;
+	                      written before a wait begins, by the owner */
+	unsigned shard;
+	AO_t xin_use;
+	struct thread_record *next;
+};
+
+/* The calling thread's record; NULL if there is no memory. */
+struct thread_record *thread_record_here(void);
+
+/* Announce a call; the engine, or NULL (then nothing is announced). */
+struct engine *table_enter(struct thread_record *record, unsigned number);
+void table_leave(struct thread_record *record);
+
+/* The same for a thread that has announced a call to it already. */
+struct engine *table_engine(unsigned number);
+
+/* A free number for an engine, not published yet; NULL: there is none. */
+struct rota_engine *table_reserve(void);
+void table_publish(struct rota_engine *handle, struct engine *engine);
+
+/* Become the one who stops an engine; NULL if it is gone or being stopped. */
+struct engine *table_take(struct rota_engine *handle);
+
+/* Calls fail from now on; returns when those under way have ended. */
+void table_unpublish(struct rota_engine *handle);
+
+/* The number may be used again, with generations above that. */
+void table_release(struct rota_engine *handle, uint32_t max_generation);
+
+/* Before a wait of the calling thread begins: whoever ends it wakes the park,
+   too, if it is not NULL. */
+void thread_wakes_in(struct thread_record *record, struct park *park);
+
+/* After a wait with a park has ended: nobody touches that any more. */
+void thread_await_waker(struct thread_record *record);
+
+/* Block the calling thread until its wait has ended or a time has passed
+   (absolute, on clock_ns(); CLOCK_NEVER: none), which ends it with -ETIMEDOUT. */
+void thread_block(struct thread_record *record, struct wait_ticket ticket,
+		  uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch - what the monitor has seen of actors, tick by tick
+ *
+ *   sighting  what a worker's turn is about, and since when
+ *   watched   an actor somebody asked about: when its messages came
+ */
+#ifndef ROTA_CORE_WATCH_H
+#define ROTA_CORE_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <atomic_ops.h>
+
+#include <rota/base.h>
+
+struct engine;
+struct crew;
+struct watched;
+
+/* A worker's turn. No turn: self is ROTA_NONE, and there is no job. */
+struct sighting {
+	rota_id self;
+	AO_t job;     /* struct job * that runs, if it is no actor's turn */
+	AO_t turns;   /* the worker's count of turns */
+	AO_t handled; /* the actor's count of messages; of a task: the worker's
+	                 count of those that have ended */
+	unsigned tag; /* of the message in hand */
+	unsigned due; /* finished ones that are counted in the mailbox still */
+	uint64_t at_ns; /* when this was seen for the first time */
+};
+
+struct watch {
+	AO_t xnow_ns;  /* time of the last tick, 0 while there are none: by the
+	                   monitor, read by anyone, relaxed */
+	AO_TS_t xlock; /* everything below, and local.seen */
+	struct watched
+		*watched; /* WATCHED of them, or NULL: nobody has asked */
+};
+
+#define WATCHED 32
+
+void watch_init(struct engine *engine);
+void watch_fini(struct engine *engine);
+
+/* crew_options.tick */
+void watch_tick(struct crew *crew, uint64_t now_ns);
+
+/* The time, to the tick. */
+uint64_t watch_now_ns(struct engine *engine);
+
+/* What a worker's turn is about right now; at_ns is not set. Any thread. */
+struct sighting watch_sight(struct engine *engine, unsigned worker);
+
+/* Where no monitor ticks: look now, for whoever asks next. Any thread. */
+void watch_glance(struct engine *engine);
+
+/* Is it about the same message, or run of a task? */
+bool watch_is_same(const struct sighting *a, const struct sighting *b);
+
+/* Since when a sighting has been true as far as the monitor knows; 0: it has
+   not seen it. */
+uint64_t watch_since(struct engine *engine, unsigned worker,
+		     const struct sighting *now);
+
+/*
+ * Watch an actor from now on. Since when its oldest message has been queued at
+ * least; 0: no message is there. @begun: messages that it has begun to handle,
+ * @queued: those behind it.
+ */
+uint64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
+		      uint64_t begun, uint64_t queued);
+
+#endif

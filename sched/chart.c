@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chart - writes a plan of places down as a tree
+ *
+ * Hardware that makes no difference to workers is left out: caches of one core,
+ * and what is not a place, a cache or memory.
+ */
+#include "sched/chart.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Text that goes on growing behind the end of its buffer, uncopied. */
+struct text {
+	char *buffer;
+	size_t size;
+	size_t length;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *text,
+						      const char *format, ...)
+{
+	size_t used = text->length < text->size ? text->length : text->size;
+	va_list arguments;
+	int n;
+
+	va_start(arguments, format);
+	n = vsnprintf(used < text->size ? text->buffer + used : NULL,
+		      text->size - used, format, arguments);
+	va_end(arguments);
+	text->length += n > 0 ? (size_t)n : 0;
+}
+
+const char *nearness_name(enum nearness near)
+{
+	static const char *const names[] = {"core", "cache", "node", "far"};
+
+	return names[near];
+}
+
+/* ---- victims */
+
+/* Numbers in a row, of which three or more are shortened: "4 7-9". */
+static void put_numbers(struct text *text, const uint16_t *number, unsigned n)
+{
+	for (unsigned i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n; end++)
+			if (number[end] != number[end - 1] + 1)
+				break;
+		if (end - i < 3)
+			end = i + 1;
+		put(text, " %u", number[i]);
+		if (end - i > 1)
+			put(text, "-%u", number[end - 1]);
+	}
+}
+
+/* Those of a ring who are there from the beginning. */
+static unsigned planned(const struct places *places, const uint16_t *victims,
+			unsigned n, uint16_t *planned_victims)
+{
+	unsigned n_planned = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (victims[i] < places->n_workers)
+			planned_victims[n_planned++] = victims[i];
+	return n_planned;
+}
+
+static void put_victims(struct text *text, const struct places *places,
+			const struct place *place)
+{
+	uint16_t victims[WORKERS_MAX];
+	const char *between = "";
+	unsigned start = 0, n;
+
+	for (unsigned ring = 0; ring < place->n_rings; ring++) {
+		n = planned(places, place->victims + start,
+			    place->ring_end[ring] - start, victims);
+		start = place->ring_end[ring];
+		if (n == 0)
+			continue;
+		put(text, "%s%s", between, nearness_name(place->near[ring]));
+		put_numbers(text, victims, n);
+		between = "; ";
+	}
+}
+
+size_t chart_victims(const struct places *places, unsigned worker, char *buffer,
+		     size_t size)
+{
+	struct text text = {buffer, size, 0};
+
+	put(&text, "%s", "");
+	put_victims(&text, places, &places->of[worker]);
+	return text.length;
+}
+
+/* ---- the machine */
+
+static void put_cpus(struct text *text, hwloc_const_bitmap_t cpus)
+{
+	char list[256];
+
+	hwloc_bitmap_list_snprintf(list, sizeof(list), cpus);
+	put(text, " (cpu %s)", list);
+}
+
+/* Workers that sit at this object, with the processors they may use. */
+static void put_workers(struct text *text, const struct places *places,
+			hwloc_obj_t object)
+{
+	bool is_first = true;
+
+	for (unsigned i = 0; i < places->n_workers; i++) {
+		const struct place *place = &places->of[i];
+
+		if (place->seat != object)
+			continue;
+		if (is_first)
+			put_cpus(text, place->cpus);
+		put(text, "%s %u", is_first ? ": worker" : ",", i);
+		is_first = false;
+	}
+}
+
+static void put_memory(struct text *text, hwloc_obj_t node, int indent)
+{
+	put(text, "%*sNUMA node %u", indent, "", node->logical_index);
+	if (node->attr && node->attr->numanode.local_memory > 0)
+		put(text, " (%llu MiB)",
+		    (unsigned long long)(node->attr->numanode.local_memory >>
+					 20));
+	put(text, "\n");
+}
+
+bool chart_shows(const struct places *places, hwloc_obj_t object)
+{
+	if (object->type == HWLOC_OBJ_PU)
+		return places->each_thread ||
+		       object->parent->type != HWLOC_OBJ_CORE;
+	if (hwloc_obj_type_is_icache(object->type))
+		return false;
+	return !hwloc_obj_type_is_dcache(object->type) || object->arity > 1;
+}
+
+static void put_object(struct text *text, const struct places *places,
+		       hwloc_obj_t object, int indent)
+{
+	char type[32], attributes[64];
+
+	hwloc_obj_type_snprintf(type, sizeof(type), object, 0);
+	put(text, "%*s%s %u", indent, "", type, object->logical_index);
+	if (hwloc_obj_type_is_cache(object->type)) {
+		hwloc_obj_attr_snprintf(attributes, sizeof(attributes), object,
+					" ", 0);
+		put(text, " (%s)", attributes);
+	}
+	put_workers(text, places, object);
+	put(text, "\n");
+}
+
+/* Recursive: as deep as hwloc's tree, ten levels or so. */
+static void put_tree(struct text *text, const struct places *places,
+		     hwloc_obj_t object, int indent)
+{
+	hwloc_obj_t child;
+
+	if (chart_shows(places, object)) {
+		put_object(text, places, object, indent);
+		indent += 2;
+	}
+	for (child = object->memory_first_child; child;
+	     child = child->next_sibling)
+		if (child->type == HWLOC_OBJ_NUMANODE)
+			put_memory(text, child, indent);
+	for (child = object->first_child; child; child = child->next_sibling)
+		put_tree(text, places, child, indent);
+}
+
+static void put_summary(struct text *text, const struct places *places)
+{
+	put(text, "%u worker%s for %u %s%s on %u core%s", places->n_workers,
+	    places->n_workers == 1 ? "" : "s", places->n_seats,
+	    places->each_thread ? "hardware thread" : "core",
+	    places->n_seats == 1 ? "" : "s", places->n_cores,
+	    places->n_cores == 1 ? "" : "s");
+	if (places->millicpus > 0)
+		put(text, ", quota of %u.%03u processors",
+		    places->millicpus / 1000, places->millicpus % 1000);
+	put(text, ", %s\n", places->bind ? "bound" : "not bound");
+}
+
+size_t chart_print(const struct places *places, char *buffer, size_t size)
+{
+	struct text text = {buffer, size, 0};
+
+	put_summary(&text, places);
+	put_tree(&text, places, hwloc_get_root_obj(places->topology), 0);
+	for (unsigned i = 0; i < places->n_workers; i++) {
+		put(&text, "worker %u, NUMA node %u, victims: ", i,
+		    places->of[i].node);
+		put_victims(&text, places, &places->of[i]);
+		put(&text, "%s\n", places->n_workers == 1 ? "none" : "");
+	}
+	return text.length;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relief - spare workers take the places of those that are lost to their turns
+ */
+#ifndef ROTA_SCHED_RELIEF_H
+#define ROTA_SCHED_RELIEF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <atomic_ops.h>
+
+struct crew;
+struct worker;
+
+/* No count of turns: what is seen next is seen for the first time. */
+#define TURNS_UNSEEN ((AO_t)-1)
+
+/* Written under the roster's lock, and read by anyone as hints: relaxed. */
+struct relief {
+	AO_t xn;	  /* spare workers on duty */
+	AO_t xn_total;	  /* times that one came; a statistic */
+	uint64_t last_ns; /* when the last one did; under the lock */
+};
+
+/*
+ * A worker, about itself: its turn is about to block, somebody takes its place;
+ * it has come back. Between two tasks or in one.
+ */
+void relief_block(struct worker *worker);
+void relief_unblock(struct worker *worker);
+
+/*
+ * The monitor has ticked (0: there is no tick until a worker wakes): look for
+ * workers that do not come back, send for spare ones or let them go. True: once
+ * more, even if all workers sleep.
+ */
+bool relief_tick(struct crew *crew, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The function is for another state than the cell's.
+ *
+ * expect: rota: a function of the cell map with this capture is int put(its state *, struct entry *)
+ */
+#include <rota/rota.h>
+
+struct map {
+	long value;
+};
+
+struct set {
+	long value;
+};
+
+struct entry {
+	long value;
+};
+
+ROTA_CELL(map, struct map, NULL);
+
+#ifdef FIXED
+static int put(struct map *map, const struct entry *e)
+#else
+static int put(struct set *map, const struct entry *e)
+#endif
+{
+	map->value = e->value;
+	return 0;
+}
+
+ROTA_CELL_FN(map, put, struct entry);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The drop function is that of another type.
+ *
+ * expect-c: incompatible pointer type
+ *
+ * expect-c++: cannot convert .chunk\*. to .slab\*.|cannot convert .chunk\*(
+ * const)?. to .slab\*.|no matching function for call to .chunk_drop.
+ */
+#include <stdlib.h>
+
+#include <rota/rota.h>
+
+struct chunk {
+	char *bytes;
+};
+
+struct slab {
+	char *bytes;
+};
+
+#ifdef FIXED
+static void chunk_drop(struct chunk *c)
+{
+	free(c);
+}
+#else
+static void chunk_drop(struct slab *c)
+{
+	free(c);
+}
+#endif
+
+#define SINK(M, p) M(p, OWN, chunk, struct chunk, chunk_drop)
+ROTA_PROTOCOL(sink, SINK);
+
+struct sink {
+	int seen;
+};
+
+static int sink_on_chunk(struct sink *s, struct chunk *m)
+{
+	s->seen += m->bytes != NULL;
+	return 0;
+}
+
+ROTA_BEHAVIOUR(sink, sink, SINK, NULL);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pointer is sent in place of the payload itself.
+ *
+ * expect-c: incompatible type for argument 2 of .counter_inc.|to parameter of
+ * incompatible type .struct counter_inc.
+ *
+ * expect-c++: could not convert .* to .counter_inc.|no viable conversion from
+ * .* to .*counter_inc.|no matching function for call to .counter_inc.
+ */
+#include <rota/rota.h>
+
+struct counter_inc {
+	int by;
+};
+
+#define COUNTER(M, p)                       \
+	M(p, SEND, inc, struct counter_inc) \
+	M(p, SEND, reset, void)
+ROTA_PROTOCOL(counter, COUNTER);
+
+int use(counter_id id);
+int use(counter_id id)
+{
+#ifdef FIXED
+	struct counter_inc m = {1};
+	return counter_inc_ref(id, &m);
+#else
+	struct counter_inc m = {1};
+	return counter_inc(id, &m);
+#endif
+}

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: MIT
+"""suites - builds each configuration, runs the suites on it, counts tests
+
+Called by tests/run. A suite is a list of (configuration, Meson suite) pairs and
+of scripts. What failed is printed in full, the rest is one line.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build")
+JOBS = len(os.sched_getaffinity(0))
+
+SANITIZER_ENV = {
+    # A test that expects a fault must get the signal itself.
+    "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:"
+                    "strict_string_checks=1:detect_leaks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:"
+                    "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+class Config:
+    """One build folder: compiler, Meson options, how its tests are run."""
+
+    def __init__(self, compiler, *options, stress=100, patience=1):
+        self.compiler = compiler
+        self.options = ["-Db_colorout=auto", *options]
+        self.stress = stress        # percent of $ROTA_STRESS
+        self.patience = patience    # factor of all time-outs
+
+
+ASAN = ("-Doptimization=1", "-Db_lundef=false",
+        "-Db_sanitize=address,undefined")
+TSAN = ("-Doptimization=1", "-Db_lundef=false",
+        "-Db_sanitize=thread")
+
+CONFIGS = {
+    "debug": Config("gcc"),
+    "asan-gcc": Config("gcc", *ASAN, stress=20, patience=2),
+    "asan-clang": Config("clang", *ASAN, stress=20, patience=2),
+    "tsan-gcc": Config("gcc", *TSAN, stress=3, patience=4),
+    "tsan-clang": Config("clang", *TSAN, stress=3, patience=4),
+    "aarch64": Config("cross", stress=10, patience=10),
+}
+
+SUITES = {
+    "lint": [("script", "tests/lint/lint.py"), ("sources", "debug")],
+    "unit": [("debug", "unit")],
+    "api": [("script", "tests/api/run")],
+    "examples": [("debug", "examples"), ("debug", "perf")],
+    "stress": [("debug", "stress")],
+    "asan": [(config, suite) for config in ("asan-gcc", "asan-clang")
+             for suite in ("unit", "stress")],
+    "tsan": [(config, suite) for config in ("tsan-gcc", "tsan-clang")
+             for suite in ("unit", "stress")],
+    "aarch64": [("debug" if os.uname().machine == "aarch64" else "aarch64",
+                 "unit")],
+}
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return text + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def say(suite, where, what, start):
+    print(f"{suite:9} {where:11} {what:40} {time.monotonic() - start:7.1f} s",
+          flush=True)
+
+
+def show(title, text):
+    """What a program said, but for the lines of what passed."""
+    lines = [line for line in text.splitlines() if not re.match(r"ok\b", line)]
+    print("\n".join([f"---- {title}", *lines, "----"]), flush=True)
+
+
+def count_results(text):
+    """Results in a program's output, and whether it came to its end: a last
+    line like ours, or TAP with as many results as it announced."""
+    if match := re.search(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$"
+                          r"\Z", text, re.MULTILINE):
+        return Count(*(int(n or 0) for n in match.groups())), True
+    count = Count()
+    plan = None
+    for line in text.splitlines():
+        if match := re.match(r"1\.\.(\d+)", line):
+            plan = int(match[1])
+        elif re.match(r"not ok\b", line):
+            count.failed += 1
+        elif re.match(r"ok\b.*# *SKIP", line, re.I):
+            count.skipped += 1
+        elif re.match(r"ok\b", line):
+            count.passed += 1
+    total = count.passed + count.failed + count.skipped
+    return count, plan is not None and plan == total
+
+
+# ---- building
+
+
+def list_sources():
+    """What decides whether Meson has to look again."""
+    found = []
+    for folder in ("sched", "mailbox", "core", "tests", "perf"):
+        for path, folders, files in os.walk(os.path.join(ROOT, folder)):
+            folders.sort()
+            found += [os.path.join(os.path.relpath(path, ROOT), file)
+                      for file in sorted(files)
+                      if file.endswith((".c", ".h", ".S", ".cpp"))]
+    return found
+
+
+def run_logged(command, log, **options):
+    with open(log, "a") as output:
+        print("+", *command, file=output, flush=True)
+        return subprocess.run(command, stdout=output, stdin=subprocess.DEVNULL,
+                              stderr=subprocess.STDOUT, **options).returncode
+
+
+def configure(name, config, folder, log):
+    """Meson anew if options changed, again if a source came or went."""
+    options = [config.compiler, *config.options]
+    env = dict(os.environ)
+    if config.compiler == "cross":
+        with open(log, "a") as output:
+            cross = subprocess.run(
+                [os.path.join(ROOT, "tests/aarch64"), BUILD], check=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=output, text=True).stdout.strip()
+        options += ["--cross-file", cross]
+    else:
+        env["CC"] = config.compiler
+        env["CXX"] = {"gcc": "g++", "clang": "clang++"}[config.compiler]
+    stamp = os.path.join(folder, "rota-stamp.json")
+    now = {"options": options, "sources": list_sources()}
+    try:
+        with open(stamp) as file:
+            before = json.load(file)
+    except (OSError, ValueError):
+        before = {}
+    if before == now:
+        return True
+    if before.get("options") != options:
+        shutil.rmtree(folder, ignore_errors=True)
+        command = ["meson", "setup", folder, ROOT, *options[1:]]
+    else:
+        command = ["meson", "setup", "--reconfigure", folder, ROOT]
+    if run_logged(command, log, env=env) != 0:
+        return False
+    with open(stamp, "w") as file:
+        json.dump(now, file)
+    return True
+
+
+def build(suite, name, built={}):
+    """True if build/NAME is up to date. Tried once per run."""
+    if name in built:
+        return built[name]
+    start = time.monotonic()
+    folder = os.path.join(BUILD, name)
+    os.makedirs(BUILD, exist_ok=True)
+    log = os.path.join(BUILD, name + ".log")
+    open(log, "w").close()
+    try:
+        built[name] = (configure(name, CONFIGS[name], folder, log) and
+                       run_logged(["ninja", "-C", folder, f"-j{JOBS}"],
+                                  log) == 0)
+    except subprocess.CalledProcessError:
+        built[name] = False
+    say(suite, name, "built" if built[name] else "BUILD FAILED", start)
+    if not built[name]:
+        with open(log) as file:
+            lines = file.read().splitlines()
+        first = next((i for i, line in enumerate(lines)
+                      if re.search(r"FAILED:|ERROR:|error:", line)), 0)
+        show(f"{log}, from the first error",
+             "\n".join(lines[first:first + 60]))
+    return built[name]
+
+
+# ---- running
+
+
+def environment(config):
+    env = dict(os.environ)
+    for name, value in SANITIZER_ENV.items():
+        env[name] = value + (":" + env[name] if name in env else "")
+    stress = float(env.get("ROTA_STRESS", "100"))
+    patience = float(env.get("ROTA_TIMEOUT_SCALE", "1"))
+    env["ROTA_STRESS"] = f"{stress * config.stress / 100:g}"
+    env["ROTA_TIMEOUT_SCALE"] = f"{patience * config.patience:g}"
+    return env
+
+
+def wrapper(name):
+    """TSan of these compilers cannot live with 32 bits of randomness."""
+    if not name.startswith("tsan"):
+        return []
+    try:
+        with open("/proc/sys/vm/mmap_rnd_bits") as file:
+            if int(file.read()) <= 28:
+                return []
+    except (OSError, ValueError):
+        pass
+    command = ["setarch", os.uname().machine, "-R"]
+    if subprocess.run([*command, "true"], stderr=subprocess.DEVNULL).returncode:
+        return []
+    return ["--wrapper", " ".join(command)]
+
+
+def judge(result, single):
+    """The count of one line of Meson's testlog.json."""
+    good = result["result"] in ("OK", "SKIP")
+    if single:
+        if result["result"] == "SKIP":
+            return Count(skipped=1)
+        return Count(passed=1) if good else Count(failed=1)
+    count, complete = count_results(result.get("stdout", ""))
+    if count.failed == 0 and not (good and complete):
+        count.failed = 1
+    return count
+
+
+def read_results(path):
+    try:
+        with open(path) as file:
+            return [json.loads(line) for line in file]
+    except OSError:
+        return []
+
+
+def run_meson(suite, config, meson_suite, program):
+    if not build(suite, config):
+        return Count(failed=1)
+    start = time.monotonic()
+    folder = os.path.join(BUILD, config)
+    results = os.path.join(folder, "meson-logs", "testlog.json")
+    if os.path.exists(results):
+        os.remove(results)
+    command = ["meson", "test", "-C", folder, "--no-rebuild",
+               "--suite", meson_suite,
+               # An emulator wants both processors for one program.
+               "--num-processes", str(1 if config == "aarch64" else JOBS),
+               "--timeout-multiplier", str(CONFIGS[config].patience),
+               *wrapper(config)]
+    if program:
+        command.append(program)
+    log = os.path.join(BUILD, config + ".log")
+    run_logged(command, log, env=environment(CONFIGS[config]))
+    count = Count()
+    lines = read_results(results)
+    for result in lines:
+        one = judge(result, meson_suite == "examples")
+        # An emulator stops a thread for long and anywhere: what fails there
+        # gets a second run. Both are shown.
+        if one.failed and config == "aarch64" and not program:
+            show(f"{config} {result['name']}: {result['result']}, once more",
+                 result.get("stdout", "") + result.get("stderr", ""))
+            run_logged([*command, result["name"].split(" / ")[-1]], log,
+                       env=environment(CONFIGS[config]))
+            result = (read_results(results) or [result])[-1]
+            one = judge(result, meson_suite == "examples")
+        count.add(one)
+        if one.failed:
+            show(f"{config} {result['name']}: {result['result']}",
+                 result.get("stdout", "") + result.get("stderr", ""))
+    if not lines and not program:
+        show(f"{config} {meson_suite}", f"nothing was run, see {log}")
+        count.failed += 1
+    say(suite, f"{config}", f"{meson_suite}: {count}", start)
+    return count
+
+
+def run_script(suite, script, program):
+    start = time.monotonic()
+    command = [sys.executable, os.path.join(ROOT, script)]
+    if not os.path.exists(command[1]):
+        say(suite, "", f"there is no {script}", start)
+        return Count(failed=1)
+    if program:
+        command.append(program)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace")
+    count, complete = count_results(done.stdout)
+    if count.failed == 0 and (done.returncode or not complete
+                              or count.passed == 0):
+        count.failed = 1
+    if count.failed:
+        show(script, done.stdout)
+    say(suite, "", str(count), start)
+    return count
+
+
+def run_sources(suite, config):
+    """Every source that exists is built by somebody."""
+    if not build(suite, config):
+        return Count(failed=1)
+    start = time.monotonic()
+    targets = json.loads(subprocess.run(
+        ["meson", "introspect", "--targets", os.path.join(BUILD, config)],
+        check=True, stdout=subprocess.PIPE, text=True).stdout)
+    known = {os.path.relpath(os.path.realpath(source), os.path.realpath(ROOT))
+             for target in targets for group in target["target_sources"]
+             for source in group["sources"]}
+    lost = [path for path in list_sources() if path.endswith((".c", ".S"))
+            and not path.startswith("tests/api/") and path not in known]
+    if lost:
+        show("no meson.build knows", "\n".join(lost))
+    count = Count(failed=1) if lost else Count(passed=1)
+    say(suite, config, f"sources: {count}", start)
+    return count
+
+
+def main():
+    wanted = [name.partition(":")[::2] for name in sys.argv[1:]]
+    for name, _ in wanted:
+        if name not in SUITES:
+            print(f"tests/run: there is no suite {name}. See --help.",
+                  file=sys.stderr)
+            return 2
+    total = Count()
+    start = time.monotonic()
+    for suite, program in wanted or [(name, "") for name in SUITES]:
+        for kind, what in SUITES[suite]:
+            if kind == "script":
+                total.add(run_script(suite, what, program))
+            elif kind == "sources":
+                total.add(run_sources(suite, what))
+            else:
+                total.add(run_meson(suite, kind, what, program))
+    if total.passed + total.failed == 0:
+        print("Nothing was run.")
+        total.failed = 1
+    say("all" if not wanted else "these", "", "", start)
+    print(total)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * asking - several asks at a time, cancelled ones, answers as messages
+ */
+#include "tests/unit/asks.h"
+
+#define MANY 100
+
+static struct rota_asking asking[MANY];
+static uint64_t reply[MANY];
+
+static int start_one(size_t i, rota_id to, unsigned tag, uint64_t value,
+		     int64_t within)
+{
+	return rota_ask_start(to, tag, &value, sizeof(value), &reply[i],
+			      sizeof(reply[i]), within, &asking[i]);
+}
+
+/* Run in the test's thread, or in a puppet's turn, or in a task. */
+enum where { THREAD, HANDLER };
+
+struct scene {
+	int (*play)(void *arg);
+	struct flag ended;
+	int result;
+	rota_id to[MANY];
+	AO_t xtoken[MANY];
+	rota_token token[MANY];
+};
+
+static struct scene scene;
+
+static int act_scene(void *arg)
+{
+	struct scene *s = arg;
+
+	s->result = s->play(s);
+	flag_raise(&s->ended);
+	return 0;
+}
+
+/* Returns 0, or the line where something was not as it should be. */
+#define EXPECT(condition)                \
+	do {                             \
+		if (!(condition))        \
+			return __LINE__; \
+	} while (0)
+
+static void begin(enum where where, int (*play)(void *))
+{
+	scene.play = play;
+	if (where == THREAD)
+		act_scene(&scene);
+	else
+		ACTS(puppet_spawn(NULL, 0), act_scene, &scene);
+}
+
+static void expect_end(void)
+{
+	AWAIT(flag_is_up(&scene.ended));
+	cr_assert_eq(scene.result, 0, "line %d", scene.result);
+}
+
+static void stage(unsigned workers, size_t n)
+{
+	engine_start(workers);
+	for (size_t i = 0; i < n; i++)
+		scene.to[i] = servant_spawn(0, &scene.xtoken[i]);
+}
+
+static void run(unsigned workers, size_t n, enum where where,
+		int (*play)(void *))
+{
+	stage(workers, n);
+	begin(where, play);
+	expect_end();
+	engine_stop();
+}
+
+/* ---- all, any, a quorum ---- */
+
+static int play_all(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < MANY; i++)
+		EXPECT(start_one(i, scene.to[i], TWICE, i, ROTA_FOREVER) == 0);
+	EXPECT(rota_ask_await(asking, MANY, MANY, ROTA_FOREVER) == MANY);
+	for (size_t i = 0; i < MANY; i++)
+		EXPECT(asking[i].outcome == 0 && reply[i] == 2 * i &&
+		       asking[i].token == 0 && asking[i].length == 8);
+	/* What has ended stays so. */
+	EXPECT(rota_ask_await(asking, MANY, MANY, ROTA_NOW) == MANY);
+	EXPECT(rota_ask_cancel(&asking[0]) == -EALREADY);
+	return 0;
+}
+
+Test(asking, a_handler_gathers_all, .timeout = HANG)
+{
+	run(1, MANY, HANDLER, play_all);
+}
+
+Test(asking, a_handler_gathers_all_from_many_workers, .timeout = HANG)
+{
+	run(8, MANY, HANDLER, play_all);
+}
+
+Test(asking, a_thread_gathers_all, .timeout = HANG)
+{
+	run(2, MANY, THREAD, play_all);
+}
+
+/* All of them are answered by the test, by their tokens. */
+static int play_start_taken(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		EXPECT(start_one(i, scene.to[i], TAKES, i, ROTA_FOREVER) == 0);
+	return 0;
+}
+
+static int play_any(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(10) == 0);
+	EXPECT(rota_ask_await(asking, 10, 1, ROTA_FOREVER) == 1);
+	EXPECT(asking[7].token == 0 && reply[7] == 70);
+	for (size_t i = 0; i < 10; i++)
+		EXPECT((asking[i].token != 0) == (i != 7));
+	for (size_t i = 0; i < 10; i++)
+		EXPECT(i == 7 || rota_ask_cancel(&asking[i]) == 0);
+	return 0;
+}
+
+static void answer(size_t i, int result)
+{
+	uint64_t value = i * 10;
+
+	scene.token[i] = await_token(&scene.xtoken[i]);
+	cr_assert_eq(rota_reply(scene.token[i], result, &value, sizeof(value)),
+		     0);
+}
+
+static void *thread_scene(void *arg)
+{
+	act_scene(arg);
+	return NULL;
+}
+
+static void answered_by_test(enum where where, size_t n, int (*play)(void *),
+			     const int *order, size_t n_order)
+{
+	pthread_t thread = pthread_self();
+
+	stage(2, n);
+	scene.play = play;
+	if (where == THREAD)
+		thread = thread_start(thread_scene, &scene);
+	else
+		begin(where, play);
+	for (size_t i = 0; i < n_order; i++)
+		answer((size_t)abs(order[i]), order[i] < 0 ? 5 : 0);
+	expect_end();
+	if (where == THREAD)
+		thread_join(thread);
+	engine_stop();
+}
+
+Test(asking, a_handler_awaits_any, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 10, play_any, (int[]){7}, 1);
+}
+
+Test(asking, a_thread_awaits_any, .timeout = HANG)
+{
+	answered_by_test(THREAD, 10, play_any, (int[]){7}, 1);
+}
+
+static int play_some(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(5) == 0);
+	EXPECT(rota_ask_await(asking, 5, 3, ROTA_FOREVER) == 3);
+	EXPECT(asking[1].outcome == 0 && asking[4].outcome == 5 &&
+	       asking[2].outcome == 0);
+	EXPECT(asking[0].token && asking[3].token);
+	return 0; /* two are left to the end of the handler */
+}
+
+Test(asking, some_are_awaited_however_they_end, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 5, play_some, (int[]){1, -4, 2}, 3);
+}
+
+static int play_quorum(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(5) == 0);
+	EXPECT(rota_ask_quorum(asking, 5, 3, ROTA_FOREVER) == 3);
+	EXPECT(asking[1].outcome == 0 && asking[4].outcome == 5 &&
+	       asking[2].outcome == 0 && asking[3].outcome == 0);
+	EXPECT(asking[0].token);
+	return 0;
+}
+
+Test(asking, a_quorum_is_of_good_answers, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 5, play_quorum, (int[]){1, -4, 2, 3}, 4);
+}
+
+static int play_no_quorum(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(5) == 0);
+	EXPECT(rota_ask_quorum(asking, 5, 6, ROTA_FOREVER) == -EINVAL);
+	EXPECT(rota_ask_quorum(asking, 5, 4, ROTA_FOREVER) == -EIO);
+	EXPECT(asking[3].token && asking[0].token);
+	return 0;
+}
+
+Test(asking, a_quorum_that_cannot_be_is_given_up, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 5, play_no_quorum, (int[]){1, -4, -2}, 3);
+}
+
+/* ---- time ---- */
+
+static int play_deadline(void *arg)
+{
+	int n;
+
+	(void)arg;
+	EXPECT(play_start_taken(4) == 0);
+	EXPECT(start_one(4, scene.to[4], TWICE, 8, ROTA_FOREVER) == 0);
+	n = rota_ask_await(asking, 5, 1, ROTA_FOREVER);
+	EXPECT(n == 1 && reply[4] == 16);
+	EXPECT(rota_ask_await(asking, 5, 5, ROTA_MS(5)) == -ETIMEDOUT);
+	EXPECT(rota_ask_await(asking, 5, 2, ROTA_MS(5)) == -ETIMEDOUT);
+	EXPECT(rota_ask_await(asking, 5, 2, ROTA_NOW) == -ETIMEDOUT);
+	for (size_t i = 0; i < 4; i++)
+		EXPECT(asking[i].token);
+	for (size_t i = 0; i < 4; i++)
+		EXPECT(rota_ask_cancel(&asking[i]) == 0 &&
+		       asking[i].outcome == -ECANCELED);
+	return 0;
+}
+
+Test(asking, an_await_has_a_time_of_its_own, .timeout = HANG)
+{
+	run(2, 5, HANDLER, play_deadline);
+}
+
+Test(asking, an_await_of_a_thread_has_a_time_of_its_own, .timeout = HANG)
+{
+	run(2, 5, THREAD, play_deadline);
+}
+
+static int play_own_time(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < 4; i++)
+		EXPECT(start_one(i, scene.to[i], TAKES, i, ROTA_MS(3)) == 0);
+	EXPECT(rota_ask_await(asking, 4, 4, ROTA_FOREVER) == 4);
+	for (size_t i = 0; i < 4; i++)
+		EXPECT(asking[i].outcome == -ETIMEDOUT);
+	EXPECT(start_one(0, scene.to[0], TAKES, 0, ROTA_NOW) == -ETIMEDOUT);
+	EXPECT(asking[0].token == 0 && asking[0].outcome == -ETIMEDOUT);
+	return 0;
+}
+
+Test(asking, asks_end_as_their_own_time_is_up, .timeout = HANG)
+{
+	run(2, 4, HANDLER, play_own_time);
+}
+
+Test(asking, asks_of_a_thread_end_as_their_own_time_is_up, .timeout = HANG)
+{
+	run(2, 4, THREAD, play_own_time);
+}
+
+/* ---- failures ---- */
+
+static int play_failures(void *arg)
+{
+	(void)arg;
+	EXPECT(start_one(0, scene.to[0], FAILS, 3, ROTA_FOREVER) == 0);
+	EXPECT(start_one(1, scene.to[1], 99, 3, ROTA_FOREVER) == 0);
+	EXPECT(start_one(2, ROTA_NONE, TWICE, 3, ROTA_FOREVER) == -ESRCH);
+	EXPECT(start_one(3, scene.to[0], LONG, 1000, ROTA_FOREVER) == 0);
+	EXPECT(start_one(4, scene.to[0], LONG, 3, ROTA_FOREVER) == 0);
+	EXPECT(rota_ask_await(asking, 5, 5, ROTA_FOREVER) == 5);
+	EXPECT(asking[0].outcome == 3);
+	EXPECT(asking[1].outcome == -ENOSYS);
+	EXPECT(asking[2].outcome == -ESRCH);
+	EXPECT(asking[3].outcome == -EMSGSIZE && asking[3].length == 1000);
+	EXPECT(asking[4].outcome == 0 && reply[4] == 0x5a5a5a);
+	EXPECT(rota_ask_await(asking, 5, 6, ROTA_FOREVER) == -EINVAL);
+	EXPECT(rota_ask_await(NULL, 0, 0, ROTA_FOREVER) == 0);
+	return 0;
+}
+
+Test(asking, every_ask_fails_in_its_own_way, .timeout = HANG)
+{
+	run(2, 2, HANDLER, play_failures);
+}
+
+static int play_long(void *arg)
+{
+	static unsigned char bytes[ROTA_MAX_PAYLOAD];
+
+	(void)arg;
+	for (uint64_t n = 0; n <= sizeof(bytes); n += n < 100 ? 1 : n / 2) {
+		memset(bytes, 0, sizeof(bytes));
+		EXPECT(rota_ask_start(scene.to[0], LONG, &n, sizeof(n), bytes,
+				      sizeof(bytes), ROTA_FOREVER,
+				      &asking[0]) == 0);
+		EXPECT(rota_ask_await(asking, 1, 1, ROTA_FOREVER) == 1);
+		EXPECT(asking[0].outcome == 0 && asking[0].length == n);
+		for (size_t i = 0; i < sizeof(bytes); i += n < i ? 997 : 1)
+			EXPECT(bytes[i] == (i < n ? 0x5a : 0));
+	}
+	return 0;
+}
+
+Test(asking, kept_replies_may_have_any_length, .timeout = HANG)
+{
+	run(2, 1, HANDLER, play_long);
+}
+
+/* ---- the end of who has started them ---- */
+
+static int play_leave(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < 4; i++)
+		EXPECT(start_one(i, scene.to[0], TWICE, i, ROTA_FOREVER) == 0);
+	EXPECT(start_one(4, scene.to[1], TAKES, 4, ROTA_FOREVER) == 0);
+	while (AO_load_acquire(&scene.xtoken[1]) == 0)
+		nap(); /* until it has begun */
+	return 0;
+}
+
+/* Of those that are left, what has not begun does not begin. */
+Test(asking, what_a_handler_leaves_is_cancelled, .timeout = HANG)
+{
+	struct stall stall = {0};
+	uint64_t value = 1;
+
+	stage(4, 2);
+	stall_start(&stall, scene.to[0]);
+	begin(HANDLER, play_leave);
+	expect_end();
+	await_token(&scene.xtoken[1]);
+	AWAIT(!rota_reply_is_wanted(scene.xtoken[1]));
+	cr_assert_eq(rota_reply(scene.xtoken[1], 0, &value, 8), -ECANCELED);
+	cr_assert_eq(rota_reply(scene.xtoken[1], 0, &value, 8), -EALREADY);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_WITHDRAWN]), 4);
+	cr_assert_eq(tally_of(&n_begun), 2);
+	cr_assert_eq(counters().late_replies, 2);
+	cr_assert_eq(reply[4], 0);
+	engine_stop();
+}
+
+/* The engine's end frees what a thread has started and not ended. */
+Test(asking, what_a_thread_leaves_ends_with_the_engine, .timeout = HANG)
+{
+	stage(2, 3);
+	cr_assert_eq(start_one(0, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
+	cr_assert_eq(start_one(1, scene.to[1], LONG, 5000, ROTA_FOREVER), 0);
+	cr_assert_eq(start_one(2, scene.to[2], TAKES, 5000, ROTA_FOREVER), 0);
+	engine_stop();
+	cr_assert_eq(rota_ask_await(asking, 3, 3, ROTA_FOREVER), 3);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(asking[i].outcome, -ESRCH);
+}
+
+/* ---- cancel ---- */
+
+struct polled {
+	struct flag begun;
+	int first;
+	struct flag told;
+};
+
+static int act_polls(void *arg)
+{
+	struct polled *polled = arg;
+
+	polled->first = rota_is_cancelled();
+	flag_raise(&polled->begun);
+	while (!rota_is_cancelled())
+		nap();
+	flag_raise(&polled->told);
+	return 0;
+}
+
+Test(asking, a_cancelled_handler_is_told, .timeout = HANG)
+{
+	static struct polled polled;
+	struct act act = {act_polls, &polled};
+
+	stage(2, 1);
+	cr_assert_eq(rota_ask_start(scene.to[0], RUNS, &act, sizeof(act), NULL,
+				    0, ROTA_FOREVER, &asking[0]),
+		     0);
+	AWAIT(flag_is_up(&polled.begun));
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	cr_assert_eq(asking[0].progress, ROTA_ASK_SENT | ROTA_ASK_STARTED);
+	AWAIT(flag_is_up(&polled.told));
+	cr_assert_eq(polled.first, 0);
+	engine_stop();
+	cr_assert_eq(rota_is_cancelled(), 0);
+}
+
+/* ... also where it is its own actor that is stopped. */
+Test(asking, a_stopped_handler_is_told, .timeout = HANG)
+{
+	static struct polled polled;
+
+	stage(2, 0);
+	rota_id puppet = puppet_spawn(NULL, 0);
+
+	ACTS(puppet, act_polls, &polled);
+	AWAIT(flag_is_up(&polled.begun));
+	rota_actor_stop(puppet);
+	AWAIT(flag_is_up(&polled.told));
+	cr_assert_eq(polled.first, 0);
+	engine_stop();
+}
+
+struct relay {
+	rota_id next[8];
+	size_t n;
+	int result[8];
+	struct tally n_ended;
+	struct flag hangs;
+};
+
+static struct relay relay;
+
+static int act_relay(void *arg);
+
+/* Each asks the next one to do the same; the last one waits for nothing. */
+static int relay_ask(size_t i)
+{
+	struct act act = {act_relay, (void *)(uintptr_t)(i + 1)};
+	uint64_t none = 0;
+
+	if (i + 1 == relay.n)
+		return rota_ask(relay.next[i + 1], TAKES, &none, sizeof(none),
+				NULL, 0, ROTA_FOREVER);
+	return rota_ask(relay.next[i + 1], RUNS, &act, sizeof(act), NULL, 0,
+			ROTA_FOREVER);
+}
+
+static int act_relay(void *arg)
+{
+	size_t i = (size_t)(uintptr_t)arg;
+
+	relay.result[i] = relay_ask(i);
+	tally_add(&relay.n_ended, 1);
+	return 0;
+}
+
+Test(asking, a_cancel_cascades, .timeout = HANG)
+{
+	struct act act = {act_relay, (void *)(uintptr_t)0};
+	uint64_t waits;
+
+	stage(2, 7);
+	memcpy(relay.next, scene.to, 7 * sizeof(rota_id));
+	relay.n = 6;
+	waits = counters().waits;
+	cr_assert_eq(rota_ask_start(relay.next[0], RUNS, &act, sizeof(act),
+				    NULL, 0, ROTA_FOREVER, &asking[0]),
+		     0);
+	await_token(&scene.xtoken[6]);
+	AWAIT(counters().waits >= waits + 6);
+	cr_assert_eq(tally_of(&relay.n_ended), 0);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	AWAIT(tally_of(&relay.n_ended) == 6);
+	quiesce();
+	for (size_t i = 0; i < 6; i++)
+		cr_assert_eq(relay.result[i], -ECANCELED, "%zu", i);
+	cr_assert_not(rota_reply_is_wanted(scene.xtoken[6]));
+	engine_stop();
+}
+
+/* ---- answers as messages ---- */
+
+struct then {
+	rota_id to;
+	unsigned tag;
+	uint64_t value;
+	int64_t within;
+	int result;
+};
+
+#define NOTICE 77u
+
+static int act_then(void *arg)
+{
+	struct then *then = arg;
+
+	then->result =
+		rota_ask_then(then->to, then->tag, &then->value,
+			      sizeof(then->value), then->within, NOTICE, then);
+	return 0;
+}
+
+struct notices {
+	AO_t n; /* behind it, what it counts */
+	struct rota_notice head[64];
+	uint64_t value[64];
+	size_t length[64];
+};
+
+static struct notices notices;
+
+static size_t n_notices(void)
+{
+	return AO_load_acquire(&notices.n); /* [T1] pairs with the noter */
+}
+
+static int noter_handle(void *state, unsigned tag, void *payload, size_t length)
+{
+	size_t n = AO_load(&notices.n); /* the noter's own */
+	struct act act;
+
+	(void)state;
+	if (tag == ACT) {
+		memcpy(&act, payload, sizeof(act));
+		return act.run(act.arg);
+	}
+	if (tag != NOTICE || length < sizeof(struct rota_notice))
+		return ROTA_UNKNOWN;
+	memcpy(&notices.head[n], payload, sizeof(struct rota_notice));
+	notices.length[n] = length - sizeof(struct rota_notice);
+	notices.value[n] =
+		value_at((char *)payload + sizeof(struct rota_notice),
+			 notices.length[n]);
+	/* [T1] pairs with n_notices() */
+	AO_store_release(&notices.n, n + 1);
+	return 0;
+}
+
+static const struct rota_behaviour noter_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "noter",
+	.handle = noter_handle,
+};
+
+static struct then then_of(rota_id to, unsigned tag, uint64_t value)
+{
+	return (struct then){to, tag, value, ROTA_FOREVER, 1};
+}
+
+Test(asking, an_answer_may_come_as_a_message, .timeout = HANG)
+{
+	struct then then[3];
+	rota_id noter;
+
+	stage(2, 2);
+	noter = spawn(&noter_behaviour, NULL, 1);
+	then[0] = then_of(scene.to[0], TWICE, 21);
+	then[1] = then_of(scene.to[0], FAILS, 3);
+	then[2] = then_of(scene.to[0], LONG, 5000);
+	for (size_t i = 0; i < 3; i++) {
+		ACTS(noter, act_then, &then[i]);
+		quiesce();
+		cr_assert_eq(then[i].result, 0);
+		cr_assert_eq(n_notices(), i + 1);
+		cr_assert_eq(notices.head[i].context, &then[i]);
+	}
+	cr_assert_eq(notices.head[0].outcome, 0);
+	cr_assert_eq(notices.value[0], 42);
+	cr_assert_eq(notices.length[0], 8);
+	cr_assert_eq(notices.head[1].outcome, 3);
+	cr_assert_eq(notices.length[1], 0);
+	cr_assert_eq(notices.head[2].outcome, 0);
+	cr_assert_eq(notices.length[2], 5000);
+	cr_assert_eq(notices.value[2], UINT64_C(0x5a5a5a5a5a5a5a5a));
+	engine_stop();
+}
+
+Test(asking, a_failure_comes_as_a_message_too, .timeout = HANG)
+{
+	struct stall stall = {0};
+	struct then then[4];
+	rota_id noter;
+
+	stage(4, 3);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	stall_start(&stall, scene.to[0]);
+	then[0] = then_of(scene.to[0], TWICE, 1); /* in vain */
+	then[0].within = ROTA_MS(2);
+	then[1] = then_of(scene.to[1], TAKES, 1); /* begun, in vain */
+	then[1].within = ROTA_MS(2);
+	then[2] = then_of(scene.to[2], TAKES, 1); /* broken */
+	then[3] = then_of(ROTA_NONE, TAKES, 1);	  /* not sent */
+	for (size_t i = 0; i < 4; i++)
+		ACTS(noter, act_then, &then[i]);
+	AWAIT(n_notices() == 2);
+	cr_assert_eq(notices.head[0].outcome, -ETIMEDOUT);
+	cr_assert_eq(notices.head[1].outcome, -ETIMEDOUT);
+	await_token(&scene.xtoken[2]);
+	rota_actor_stop(scene.to[2]);
+	AWAIT(n_notices() == 3);
+	cr_assert_eq(notices.head[2].outcome, -EPIPE);
+	cr_assert_eq(notices.head[2].context, &then[2]);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(then[3].result, -ESRCH);
+	cr_assert_eq(n_notices(), 3);
+	cr_assert_eq(
+		rota_ask_then(scene.to[1], TWICE, NULL, 0, 1, NOTICE, NULL),
+		-EPERM);
+	engine_stop();
+}
+
+Test(asking, an_answer_in_time_clears_its_alarm, .timeout = HANG)
+{
+	struct then then;
+	rota_id noter;
+
+	stage(2, 1);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then = then_of(scene.to[0], TWICE, 1);
+	then.within = ROTA_MS(2);
+	for (size_t i = 0; i < 50; i++)
+		ACTS(noter, act_then, &then);
+	AWAIT(n_notices() == 50);
+	for (int i = 0; i < 25; i++)
+		nap();
+	quiesce();
+	cr_assert_eq(n_notices(), 50, "one message each");
+	engine_stop();
+}
+
+Test(asking, a_message_to_an_asker_that_has_ended_is_a_dead_letter,
+     .timeout = HANG)
+{
+	struct then then;
+	rota_id noter;
+	uint64_t value = 5;
+
+	stage(2, 1);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then = then_of(scene.to[0], TAKES, 1);
+	ACTS(noter, act_then, &then);
+	await_token(&scene.xtoken[0]);
+	rota_actor_stop(noter);
+	cr_assert_eq(rota_join(noter, PATIENCE, NULL), 0);
+	rota_reply(scene.xtoken[0], 0, &value, sizeof(value));
+	quiesce();
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_NO_ACTOR]), 1);
+	cr_assert_eq(morgue.letter[0].tag, NOTICE);
+	engine_stop();
+}
+
+/* ---- from a task ---- */
+
+static int task_scene(void *arg)
+{
+	return act_scene(*(struct scene **)arg);
+}
+
+Test(asking, a_task_gathers_all, .timeout = HANG)
+{
+	struct scene *s = &scene;
+
+	stage(2, MANY);
+	scene.play = play_all;
+	cr_assert_eq(rota_task_submit(engine, task_scene, &s, sizeof(s), NULL),
+		     0);
+	expect_end();
+	engine_stop();
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chain - can anybody tell that messages go out together?
+ *
+ * A handler that sends to the same actor again and again does so in chains. The
+ * bound, the order, what is accepted and what becomes of it are as without; and
+ * a handler that does not return hides its messages for a moment only.
+ */
+#include "tests/unit/support.h"
+
+/* ---- a receiver that checks the order ---- */
+
+struct expecting {
+	struct tally n; /* messages, in the right order */
+	struct tally n_wrong;
+};
+
+static int expecting_handle(void *state, unsigned tag, void *payload,
+			    size_t length)
+{
+	struct expecting *expecting = *(struct expecting **)state;
+
+	if (tag == ACT)
+		return puppet_handle(&(struct puppet){NULL}, tag, payload,
+				     length);
+	if (value_at(payload, length) != tally_of(&expecting->n))
+		tally_add(&expecting->n_wrong, 1);
+	tally_add(&expecting->n, 1);
+	return 0;
+}
+
+static const struct rota_behaviour expecting_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "expecting",
+	.state_size = sizeof(struct expecting *),
+	.handle = expecting_handle,
+};
+
+static rota_id expecting_spawn(struct expecting *expecting, unsigned mailbox)
+{
+	memset(expecting, 0, sizeof(*expecting));
+	return spawn(&expecting_behaviour, &expecting, mailbox);
+}
+
+/* ---- a handler that sends many ---- */
+
+struct burst {
+	rota_id to;
+	size_t n;
+	int64_t within;
+	size_t accepted;
+	int error; /* of the send that was not */
+	/* Then it goes on like this. */
+	int (*then)(struct burst *burst);
+	struct expecting *expecting; /* the receiver's */
+	struct flag sent;
+	struct flag go;
+	struct flag ended;
+};
+
+static int act_burst(void *arg)
+{
+	struct burst *burst = arg;
+	int result = 0;
+
+	for (burst->accepted = 0; burst->accepted < burst->n;
+	     burst->accepted++) {
+		uint64_t value = burst->accepted;
+
+		burst->error = rota_send_within(burst->to, 1, &value,
+						sizeof(value), burst->within);
+		if (burst->error)
+			break;
+	}
+	flag_raise(&burst->sent);
+	if (burst->then)
+		result = burst->then(burst);
+	flag_raise(&burst->ended);
+	return result;
+}
+
+static struct burst burst_of(rota_id to, size_t n, struct expecting *expecting)
+{
+	return (struct burst){.to = to,
+			      .n = n,
+			      .within = ROTA_FOREVER,
+			      .expecting = expecting};
+}
+
+static void arrive_in_order(unsigned workers, unsigned mailbox)
+{
+	static struct expecting expecting;
+	static const size_t n[] = {1, 2, 3, 4, 5, 8, 63, 64, 65, 5000};
+	struct burst burst;
+	rota_id sender, to;
+
+	engine_start(workers);
+	sender = puppet_spawn(NULL, 0);
+	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
+		to = expecting_spawn(&expecting, mailbox);
+		burst = burst_of(to, n[i], &expecting);
+		ACTS(sender, act_burst, &burst);
+		quiesce();
+		cr_assert_eq(burst.accepted, n[i]);
+		cr_assert_eq(tally_of(&expecting.n), n[i]);
+		cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+	}
+	cr_assert_eq(n_dead(), 0);
+	engine_stop();
+}
+
+Test(chain, all_arrive_in_order, .timeout = HANG)
+{
+	static const unsigned mailbox[] = {1, 7, 8, 9, 64, 1000, 32767};
+
+	for (unsigned workers = 1; workers <= 64; workers *= 8)
+		for (size_t i = 0; i < sizeof(mailbox) / sizeof(mailbox[0]);
+		     i++)
+			arrive_in_order(workers, mailbox[i]);
+}
+
+/* ---- the bound ---- */
+
+/* What one handler may send without waiting is what there is room for. */
+static void bound_is_exact(unsigned workers, unsigned mailbox)
+{
+	static struct expecting expecting;
+	struct hold hold = {.gate = 0};
+	struct burst burst;
+	rota_id sender, to;
+
+	engine_start(workers);
+	sender = puppet_spawn(NULL, 0);
+	to = expecting_spawn(&expecting, mailbox);
+	hold_start(&hold, to); /* counts as one */
+	burst = burst_of(to, 100000, &expecting);
+	burst.within = ROTA_NOW;
+	ACTS(sender, act_burst, &burst);
+	AWAIT(flag_is_up(&burst.ended));
+	cr_assert_eq(burst.error, -EAGAIN);
+	cr_assert_eq(burst.accepted, mailbox - 1, "%zu of %u", burst.accepted,
+		     mailbox);
+	/* Nor has the lease left anything behind. */
+	cr_assert_eq(try_value(to, 1, 0), -EAGAIN);
+	hold_end(&hold);
+	quiesce();
+	cr_assert_eq(tally_of(&expecting.n), mailbox - 1);
+	cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+	hold_start(&hold, to);
+	cr_assert_eq(fill(to, 1), mailbox - 1);
+	hold_end(&hold);
+	engine_stop();
+}
+
+Test(chain, bound_is_exact, .timeout = HANG)
+{
+	static const unsigned mailbox[] = {1,  2,  7,  8,   9,	 10,
+					   20, 63, 64, 100, 300, 5000};
+
+	for (size_t i = 0; i < sizeof(mailbox) / sizeof(mailbox[0]); i++)
+		for (unsigned workers = 1; workers <= 2; workers++)
+			bound_is_exact(workers, mailbox[i]);
+}
+
+/* ---- handlers that do not return ---- */
+
+/* Two workers; the receiver is made known to be there while this goes on. */
+static void seen_while(int (*then)(struct burst *), size_t n)
+{
+	static struct expecting expecting;
+	static struct burst burst;
+	rota_id to;
+
+	engine_start(2);
+	to = expecting_spawn(&expecting, 64);
+	burst = burst_of(to, n, &expecting);
+	burst.then = then;
+	ACTS(puppet_spawn(NULL, 0), act_burst, &burst);
+	AWAIT(flag_is_up(&burst.sent));
+	AWAIT(tally_of(&expecting.n) == n);
+	flag_raise(&burst.go);
+	AWAIT(flag_is_up(&burst.ended));
+	quiesce();
+	cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+	cr_assert_eq(n_dead(), 0);
+	engine_stop();
+}
+
+static int then_spin(struct burst *burst)
+{
+	while (!flag_is_up(&burst->go))
+		;
+	return 0;
+}
+
+static int then_block(struct burst *burst)
+{
+	flag_block(&burst->go);
+	return 0;
+}
+
+/* What it waits for is done by the receiver of what it sent. */
+static int then_spin_for_receiver(struct burst *burst)
+{
+	while (tally_of(&burst->expecting->n) < burst->accepted)
+		;
+	return 0;
+}
+
+Test(chain, is_seen_while_its_sender_computes, .timeout = HANG)
+{
+	for (size_t n = 1; n < 50; n += 3)
+		seen_while(then_spin, n);
+}
+
+Test(chain, is_seen_while_its_sender_blocks, .timeout = HANG)
+{
+	for (size_t n = 1; n < 50; n += 3)
+		seen_while(then_block, n);
+}
+
+Test(chain, is_seen_by_a_receiver_that_its_sender_spins_for, .timeout = HANG)
+{
+	for (size_t n = 1; n < 50; n += 3)
+		seen_while(then_spin_for_receiver, n);
+}
+
+/* ---- handlers that end otherwise ---- */
+
+static int then_fail(struct burst *burst)
+{
+	(void)burst;
+	return -EIO;
+}
+
+static int then_stop(struct burst *burst)
+{
+	(void)burst;
+	return rota_self_stop(0);
+}
+
+static int then_wait(struct burst *burst)
+{
+	rota_id gate = puppet_spawn(NULL, 1);
+
+	AWAIT(flag_is_up(&burst->go));
+	return rota_join(gate, ROTA_MS(1), NULL) == -ETIMEDOUT ? 0 : -EIO;
+}
+
+/* It is stopped from outside while it stands still. */
+static int then_be_killed(struct burst *burst)
+{
+	flag_block(&burst->go);
+	return 0;
+}
+
+static void arrive_after(int (*then)(struct burst *), bool is_killed)
+{
+	static struct expecting expecting;
+	static struct burst burst;
+	rota_id sender, to;
+
+	engine_start(2);
+	for (size_t n = 1; n < 60; n += 7) {
+		sender = puppet_spawn(NULL, 0);
+		to = expecting_spawn(&expecting, 64);
+		burst = burst_of(to, n, &expecting);
+		burst.then = then;
+		ACTS(sender, act_burst, &burst);
+		AWAIT(flag_is_up(&burst.sent));
+		if (is_killed)
+			cr_assert_eq(rota_actor_stop(sender), 0);
+		flag_raise(&burst.go);
+		quiesce();
+		cr_assert_eq(tally_of(&expecting.n), n);
+		cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+	}
+	engine_stop();
+}
+
+Test(chain, arrives_if_its_sender_fails, .timeout = HANG)
+{
+	arrive_after(then_fail, false);
+}
+
+Test(chain, arrives_if_its_sender_stops, .timeout = HANG)
+{
+	arrive_after(then_stop, false);
+}
+
+Test(chain, arrives_if_its_sender_waits, .timeout = HANG)
+{
+	arrive_after(then_wait, false);
+}
+
+Test(chain, arrives_if_its_sender_is_stopped, .timeout = HANG)
+{
+	arrive_after(then_be_killed, true);
+}
+
+/* ---- receivers that end ---- */
+
+struct ending {
+	struct burst burst;
+	bool drains;
+};
+
+/* The receiver's handler: ends the receiver while a chain is on its way. */
+static int act_end(void *arg)
+{
+	const struct ending *ending = arg;
+
+	return ending->drains ? rota_self_drain() : rota_self_stop(0);
+}
+
+/* Sends some, tells the receiver to end, sends more: all in one handler. */
+static int act_burst_at_an_end(void *arg)
+{
+	struct ending *ending = arg;
+	struct burst *burst = &ending->burst;
+
+	ACTS(burst->to, act_end, ending);
+	return act_burst(burst);
+}
+
+static void conserved_at_an_end(unsigned workers, bool drains)
+{
+	static struct expecting expecting;
+	static struct ending ending;
+	uint64_t accepted = 0;
+	rota_id sender;
+
+	engine_start(workers);
+	sender = puppet_spawn(NULL, 0);
+	for (size_t n = 1; n < 400; n += 3) {
+		ending.drains = drains;
+		ending.burst =
+			burst_of(expecting_spawn(&expecting, 1000), n, NULL);
+		ACTS(sender, act_burst_at_an_end, &ending);
+		AWAIT(flag_is_up(&ending.burst.ended));
+		accepted += 2 + ending.burst.accepted;
+		quiesce();
+		cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+		if (drains)
+			cr_assert_eq(tally_of(&expecting.n),
+				     ending.burst.accepted);
+	}
+	expect_conserved(accepted);
+	engine_stop();
+}
+
+Test(chain, is_conserved_where_its_receiver_stops, .timeout = HANG)
+{
+	conserved_at_an_end(1, false);
+	memset(morgue.n, 0, sizeof(morgue.n));
+	conserved_at_an_end(2, false);
+}
+
+Test(chain, is_handled_where_its_receiver_drains, .timeout = HANG)
+{
+	conserved_at_an_end(1, true);
+	conserved_at_an_end(2, true);
+}
+
+/* ---- order among three ---- */
+
+struct relay {
+	rota_id to;
+	uint64_t value;
+};
+
+static int act_relay(void *arg)
+{
+	struct relay *relay = arg;
+
+	return send_value(relay->to, 1, relay->value);
+}
+
+struct causal {
+	struct burst burst;
+	struct relay relay;
+	rota_id third;
+};
+
+/* Tells B often, then tells C, which tells B. */
+static int act_causal(void *arg)
+{
+	struct causal *causal = arg;
+
+	act_burst(&causal->burst);
+	ACTS(causal->third, act_relay, &causal->relay);
+	for (volatile int i = 0; i < 3000; i++)
+		;
+	return 0;
+}
+
+static void order_is_causal(unsigned workers)
+{
+	static struct expecting expecting;
+	static struct causal causal;
+	rota_id sender;
+
+	engine_start(workers);
+	sender = puppet_spawn(NULL, 0);
+	causal.third = puppet_spawn(NULL, 0);
+	for (size_t n = 1; n < 300; n++) {
+		rota_id to = expecting_spawn(&expecting, 1000);
+
+		causal.burst = burst_of(to, n, NULL);
+		causal.relay = (struct relay){to, n};
+		ACTS(sender, act_causal, &causal);
+		quiesce();
+		cr_assert_eq(tally_of(&expecting.n), n + 1);
+		cr_assert_eq(tally_of(&expecting.n_wrong), 0, "after %zu", n);
+	}
+	engine_stop();
+}
+
+Test(chain, order_is_causal, .timeout = HANG)
+{
+	order_is_causal(1);
+	order_is_causal(2);
+	order_is_causal(64);
+}

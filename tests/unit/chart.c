@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chart - does the plan read as it is?
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/chart.h"
+#include "sched/topology.h"
+#include "tests/check.h"
+
+static struct places places;
+
+static void plan(const char *synthetic, const struct place_policy *policy)
+{
+	hwloc_topology_t topology;
+
+	cr_assert_eq(topology_load(&topology, synthetic), 0);
+	cr_assert_eq(places_plan(&places, topology, policy), 0);
+}
+
+static void expect(const char *text)
+{
+	size_t length = chart_print(&places, NULL, 0);
+	char *is = malloc(length + 1);
+
+	cr_assert_eq(chart_print(&places, is, length + 1), length);
+	cr_assert_eq(strlen(is), length);
+	cr_assert_str_eq(is, text, "%s", is);
+	free(is);
+	places_fini(&places);
+}
+
+Test(chart, workers_stand_in_the_machine)
+{
+	static const struct place_policy policy = {.bind = true};
+
+	plan("pack:2 [numa(memory=1GiB)] l3:1(size=16MiB) core:2 pu:2",
+	     &policy);
+	expect("4 workers for 4 cores on 4 cores, bound\n"
+	       "Machine 0\n"
+	       "  Package 0\n"
+	       "    NUMA node 0 (1024 MiB)\n"
+	       "    L3 0 (16MB)\n"
+	       "      Core 0 (cpu 0-1): worker 0\n"
+	       "      Core 1 (cpu 2-3): worker 1\n"
+	       "  Package 1\n"
+	       "    NUMA node 1 (1024 MiB)\n"
+	       "    L3 1 (16MB)\n"
+	       "      Core 2 (cpu 4-5): worker 2\n"
+	       "      Core 3 (cpu 6-7): worker 3\n"
+	       "worker 0, NUMA node 0, victims: cache 1; far 2 3\n"
+	       "worker 1, NUMA node 0, victims: cache 0; far 2 3\n"
+	       "worker 2, NUMA node 1, victims: cache 3; far 0 1\n"
+	       "worker 3, NUMA node 1, victims: cache 2; far 0 1\n");
+}
+
+Test(chart, threads_have_lines_if_they_have_workers)
+{
+	static const struct place_policy policy = {.each_thread = true,
+						   .n_workers = 5};
+
+	plan("[numa(memory=512MiB)] core:2 pu:2", &policy);
+	expect("5 workers for 4 hardware threads on 2 cores, not bound\n"
+	       "Machine 0\n"
+	       "  NUMA node 0 (512 MiB)\n"
+	       "  Core 0\n"
+	       "    PU 0 (cpu 0): worker 0, 4\n"
+	       "    PU 1 (cpu 1): worker 2\n"
+	       "  Core 1\n"
+	       "    PU 2 (cpu 2): worker 1\n"
+	       "    PU 3 (cpu 3): worker 3\n"
+	       "worker 0, NUMA node 0, victims: core 4; core 2; node 1 3\n"
+	       "worker 1, NUMA node 0, victims: core 3; node 2 4 0\n"
+	       "worker 2, NUMA node 0, victims: core 4 0; node 3 1\n"
+	       "worker 3, NUMA node 0, victims: core 1; node 4 0 2\n"
+	       "worker 4, NUMA node 0, victims: core 0; core 2; node 1 3\n");
+}
+
+Test(chart, a_lonely_worker_has_no_victims)
+{
+	static const struct place_policy policy = {.millicpus = 250,
+						   .bind = true};
+
+	plan("[numa(memory=512MiB)] core:2 pu:1", &policy);
+	expect("1 worker for 2 cores on 2 cores, quota of 0.250 processors, "
+	       "bound\n"
+	       "Machine 0\n"
+	       "  NUMA node 0 (512 MiB)\n"
+	       "  Core 0 (cpu 0): worker 0\n"
+	       "  Core 1\n"
+	       "worker 0, NUMA node 0, victims: none\n");
+}
+
+Test(chart, too_short_a_buffer_cuts_off)
+{
+	static const struct place_policy policy = {.bind = true};
+	char whole[2000], part[2000];
+	size_t length;
+
+	plan("pack:2 l3:1 core:4 pu:2", &policy);
+	length = chart_print(&places, whole, sizeof(whole));
+	cr_assert_lt(length, sizeof(whole));
+	for (size_t size = 1; size <= length; size++) {
+		memset(part, '#', sizeof(part));
+		cr_assert_eq(chart_print(&places, part, size), length);
+		cr_assert_eq(strlen(part), size - 1);
+		cr_assert_arr_eq(part, whole, size - 1);
+		cr_assert_eq(part[size], '#');
+	}
+	places_fini(&places);
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * deadline - messages that are of no use after a moment, and what follows them
+ */
+#include <rota/closure.h>
+
+#include "tests/unit/asks.h"
+
+static struct record record;
+
+static rota_deadline soon(void)
+{
+	return rota_deadline_in(ROTA_MS(3));
+}
+
+/* Long enough for what soon() said to have passed. */
+static void outlive(rota_deadline deadline)
+{
+	while (rota_deadline_left(deadline) > 0)
+		nap();
+}
+
+static int until(rota_id to, unsigned tag, uint64_t value,
+		 rota_deadline deadline)
+{
+	return rota_send_until(to, tag, &value, sizeof(value), deadline);
+}
+
+Test(deadline, is_a_moment)
+{
+	rota_deadline a = rota_deadline_in(ROTA_FOREVER), b;
+
+	cr_assert_eq(a.ns, UINT64_MAX);
+	cr_assert_eq(rota_deadline_left(a), ROTA_FOREVER);
+	a = rota_deadline_in(ROTA_S(100));
+	b = rota_deadline_in(ROTA_S(100));
+	cr_assert_leq(a.ns, b.ns);
+	cr_assert_gt(rota_deadline_left(b), 0);
+	cr_assert_leq(rota_deadline_left(b), ROTA_S(100));
+	cr_assert_eq(rota_deadline_left(rota_deadline_in(-1)), 0);
+	cr_assert_eq(rota_deadline_here().ns, UINT64_MAX);
+}
+
+Test(deadline, that_has_not_passed_changes_nothing, .timeout = HANG)
+{
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	for (uint64_t i = 0; i < 100; i++) {
+		rota_deadline far = rota_deadline_in(ROTA_S(1000));
+
+		cr_assert_eq(
+			i % 2 ? until(id, 5, i, far) : send_value(id, 5, i), 0);
+	}
+	expect_conserved(100);
+	for (uint64_t i = 0; i < 100; i++) {
+		cr_assert_eq(record.note[i].value, i);
+		cr_assert_eq(record.note[i].length, 8);
+		cr_assert_eq(record.note[i].tag, 5);
+	}
+	engine_stop();
+}
+
+Test(deadline, that_has_passed_makes_a_dead_letter, .timeout = HANG)
+{
+	struct stall stall = {0};
+	rota_deadline deadline;
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	stall_start(&stall, id);
+	deadline = soon();
+	send_value(id, 1, 1);
+	cr_assert_eq(until(id, 2, 2, deadline), 0);
+	cr_assert_eq(until(id, 3, 3, rota_deadline_in(ROTA_S(1000))), 0);
+	outlive(deadline);
+	flag_raise(&stall.go);
+	expect_conserved(4);
+	cr_assert_eq(tally_of(&record.n), 2);
+	cr_assert_eq(record.note[0].value, 1);
+	cr_assert_eq(record.note[1].value, 3);
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_EXPIRED]), 1);
+	cr_assert_eq(morgue.letter[0].tag, 2);
+	cr_assert_eq(morgue.letter[0].value, 2);
+	cr_assert_eq(morgue.letter[0].length, 8);
+	cr_assert_eq(until(id, 2, 2, deadline), -ETIMEDOUT);
+	engine_stop();
+}
+
+Test(deadline, ends_the_wait_for_room, .timeout = HANG)
+{
+	struct stall stall = {0};
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 1);
+	stall_start(&stall, id);
+	cr_assert_eq(until(id, 2, 2, soon()), -ETIMEDOUT);
+	flag_raise(&stall.go);
+	expect_conserved(1);
+	engine_stop();
+}
+
+/* ---- what is sent while it is handled ---- */
+
+enum how {
+	SEND,
+	TRY,
+	WITHIN,
+	URGENT,
+	PARTS,
+	OWN,
+	CAST,
+	CAST_WITH,
+	UNTIL_NEVER,
+	AFTER,
+	N_HOWS
+};
+
+struct sender {
+	rota_id to;
+	enum how how;
+	unsigned times;
+	rota_id gate; /* waits for its end first, if any */
+	rota_deadline here;
+	int result;
+	struct flag ended;
+};
+
+static struct tally n_dropped;
+
+static void drop(void *buffer, size_t length)
+{
+	(void)length;
+	free(buffer);
+	tally_add(&n_dropped, 1);
+}
+
+static void count_drop(void *capture, size_t length)
+{
+	(void)capture;
+	(void)length;
+	tally_add(&n_dropped, 1);
+}
+
+static int cast(void *state, void *capture)
+{
+	(void)state;
+	record_note(&record, 1, capture, sizeof(uint64_t));
+	return 0;
+}
+
+static int send_how(rota_id to, enum how how, uint64_t value)
+{
+	size_t n = sizeof(value);
+
+	switch (how) {
+	case TRY:
+		return rota_try_send(to, 1, &value, n);
+	case WITHIN:
+		return rota_send_within(to, 1, &value, n, ROTA_S(50));
+	case URGENT:
+		return rota_send_urgent(to, 1, &value, n);
+	case PARTS:
+		return rota_send_parts(to, 1, &value, 3, (char *)&value + 3,
+				       n - 3, 0, ROTA_FOREVER);
+	case OWN:
+		return rota_send_own(to, 1, malloc(n), n, drop, ROTA_FOREVER);
+	case CAST:
+		return rota_cast_bytes(to, cast, &value, n, ROTA_FOREVER);
+	case CAST_WITH:
+		return rota_cast_with(to, cast, &value, n, count_drop, 0,
+				      ROTA_FOREVER);
+	case UNTIL_NEVER:
+		return rota_send_until(to, 1, &value, n,
+				       rota_deadline_in(ROTA_FOREVER));
+	case AFTER:
+		return rota_send_after(to, 1, &value, n, 0, NULL);
+	default:
+		return rota_send(to, 1, &value, n);
+	}
+}
+
+static int act_send(void *arg)
+{
+	struct sender *s = arg;
+
+	if (s->gate)
+		rota_join(s->gate, ROTA_FOREVER, NULL);
+	s->here = rota_deadline_here();
+	for (unsigned i = 0; i < s->times && !s->result; i++)
+		s->result = send_how(s->to, s->how, i);
+	flag_raise(&s->ended);
+	return 0;
+}
+
+static int act_until(rota_id to, struct sender *s, rota_deadline deadline)
+{
+	struct act act = {act_send, s};
+
+	return rota_send_until(to, ACT, &act, sizeof(act), deadline);
+}
+
+/* Who receives stands still until the deadline has passed. */
+static void inherits(enum how how, unsigned times)
+{
+	struct sender s = {.how = how, .times = times};
+	struct stall stall = {0};
+	rota_deadline deadline;
+	bool is_free = how == UNTIL_NEVER || how == AFTER;
+	rota_id id;
+
+	memset(&record, 0, sizeof(record));
+	memset(morgue.n, 0, sizeof(morgue.n));
+	n_dropped = (struct tally){0};
+	engine_start(3);
+	s.to = puppet_spawn(&record, 200);
+	stall_start(&stall, s.to);
+	id = puppet_spawn(NULL, 0);
+	deadline = rota_deadline_in(ROTA_MS(IS_SLOW ? 200 : 40));
+	act_until(id, &s, deadline);
+	AWAIT(flag_is_up(&s.ended) || rota_deadline_left(deadline) == 0);
+	outlive(deadline);
+	flag_raise(&stall.go);
+	quiesce();
+	if (flag_is_up(&s.ended)) { /* a busy machine may have been late */
+		cr_assert_eq(s.result, 0);
+		cr_assert_eq(s.here.ns, deadline.ns);
+		cr_assert_eq(tally_of(&record.n), is_free ? times : 0);
+		cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_EXPIRED]),
+			     is_free ? 0 : times);
+		cr_assert_eq(tally_of(&n_dropped),
+			     how == OWN || how == CAST_WITH ? times : 0);
+	}
+	engine_stop();
+}
+
+Test(deadline, is_inherited_by_what_is_sent, .timeout = HANG)
+{
+	for (enum how how = SEND; how < N_HOWS; how++)
+		inherits(how, 5); /* the first has no block at hand */
+}
+
+Test(deadline, is_inherited_by_many_in_a_row, .timeout = HANG)
+{
+	inherits(SEND, 150);
+	inherits(OWN, 20);
+	inherits(CAST, 150);
+}
+
+/* Neither by what the next message sends, nor by what others send meanwhile. */
+Test(deadline, is_inherited_by_nothing_else, .timeout = HANG)
+{
+	struct sender s = {.times = 1}, plain = {.times = 1},
+		      other = {.times = 1};
+	rota_deadline far = rota_deadline_in(ROTA_S(1000));
+	rota_id id;
+
+	engine_start(1);
+	s.gate = puppet_spawn(NULL, 0);
+	s.to = plain.to = other.to = puppet_spawn(&record, 0);
+	id = puppet_spawn(NULL, 0);
+	cr_assert_eq(act_until(id, &s, far), 0);
+	ACTS(id, act_send, &plain);
+	AWAIT(counters().waits > 0);
+	ACTS(puppet_spawn(NULL, 0), act_send, &other);
+	AWAIT(flag_is_up(&other.ended));
+	cr_assert_eq(other.here.ns, UINT64_MAX);
+	rota_actor_stop(s.gate);
+	AWAIT(flag_is_up(&plain.ended));
+	quiesce();
+	cr_assert_eq(s.here.ns, far.ns);
+	cr_assert_eq(plain.here.ns, UINT64_MAX);
+	cr_assert_eq(tally_of(&record.n), 3);
+	engine_stop();
+}
+
+/* ---- what is asked ---- */
+
+static int act_asks(void *arg)
+{
+	return act_ask(arg);
+}
+
+Test(deadline, ends_what_is_asked_meanwhile, .timeout = HANG)
+{
+	struct stall stall = {0};
+	struct asked a;
+	rota_id id;
+
+	engine_start(3);
+	a = asked_of(servant_spawn(0, NULL), TWICE, 1);
+	stall_start(&stall, a.to);
+	id = puppet_spawn(NULL, 0);
+	cr_assert_eq(rota_send_until(id, ACT, &(struct act){act_asks, &a},
+				     sizeof(struct act),
+				     rota_deadline_in(ROTA_MS(50))),
+		     0);
+	AWAIT(flag_is_up(&a.ended) || n_dead() > 0);
+	if (flag_is_up(&a.ended))
+		cr_assert_eq(a.result, -ETIMEDOUT);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(tally_of(&n_begun), 1);
+	engine_stop();
+}
+
+struct inner {
+	struct asked ask;
+	int is_cancelled;
+};
+
+static int act_inner(void *arg)
+{
+	struct inner *inner = arg;
+
+	act_ask(&inner->ask);
+	inner->is_cancelled = rota_is_cancelled();
+	return 0;
+}
+
+/* An ask's deadline goes on with the asks that are made for it. */
+Test(deadline, of_an_ask_is_that_of_the_asks_for_it, .timeout = HANG)
+{
+	static struct inner inner;
+	struct act act = {act_inner, &inner};
+	static AO_t xtoken;
+	rota_id outer;
+	int error;
+
+	engine_start(2);
+	outer = servant_spawn(0, NULL);
+	inner.ask = asked_of(servant_spawn(0, &xtoken), TAKES, 1);
+	error = rota_ask(outer, RUNS, &act, sizeof(act), NULL, 0, ROTA_MS(50));
+	/* The inner one may be the first to be told, and its asker answer. */
+	cr_assert(error == -ETIMEDOUT || error == 0, "%d", error);
+	quiesce(); /* it would hang, if the inner one waited on */
+	if (flag_is_up(&inner.ask.begun)) {
+		cr_assert_eq(inner.ask.result, -ETIMEDOUT);
+		cr_assert_eq(inner.is_cancelled, 1);
+	}
+	engine_stop();
+}
+
+/* ---- sizes ---- */
+
+static unsigned char huge[ROTA_MAX_PAYLOAD];
+
+static int act_casts_huge(void *arg)
+{
+	struct sender *s = arg;
+
+	s->result = rota_cast_with(s->to, cast, huge, sizeof(huge), count_drop,
+				   0, ROTA_FOREVER);
+	return 0;
+}
+
+/* All that may lie before a payload lies before the largest one. */
+Test(deadline, goes_with_the_largest_capture, .timeout = HANG)
+{
+	struct sender s = {0};
+	struct act act = {act_casts_huge, &s};
+
+	engine_start(2);
+	s.to = puppet_spawn(&record, 0);
+	cr_assert_eq(rota_send_until(puppet_spawn(NULL, 0), ACT, &act,
+				     sizeof(act),
+				     rota_deadline_in(ROTA_S(1000))),
+		     0);
+	expect_conserved(2);
+	cr_assert_eq(s.result, 0);
+	cr_assert_eq(tally_of(&record.n), 1);
+	cr_assert_eq(tally_of(&n_dropped), 1);
+	engine_stop();
+}
+
+Test(deadline, goes_with_payloads_of_every_length, .timeout = HANG)
+{
+	static unsigned char bytes[ROTA_MAX_PAYLOAD];
+	rota_deadline far = rota_deadline_in(ROTA_S(1000));
+	size_t n = 0;
+	rota_id id;
+
+	memset(bytes, 7, sizeof(bytes));
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	for (size_t length = 0; length <= sizeof(bytes);
+	     length += length < 70 ? 1 : length / 2) {
+		cr_assert_eq(rota_send_until(id, 1, bytes, length, far), 0);
+		n++;
+	}
+	expect_conserved(n);
+	for (size_t i = 0; i < 70; i++)
+		cr_assert_eq(record.note[i].length, i);
+	cr_assert_eq(record.note[n - 1].value, UINT64_C(0x0707070707070707));
+	cr_assert_eq(rota_send_until(id, 1, bytes, sizeof(bytes) + 1, far),
+		     -EMSGSIZE);
+	cr_assert_eq(rota_send_until(id, ROTA_MAX_TAG + 1, bytes, 1, far),
+		     -EINVAL);
+	cr_assert_eq(rota_send_until(ROTA_NONE, 1, bytes, 1, far), -ESRCH);
+	engine_stop();
+}

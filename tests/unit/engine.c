@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine - starting and stopping: what rota_start() and rota_stop() promise
+ */
+#include <dirent.h>
+#include <signal.h>
+
+#include "tests/unit/support.h"
+
+static unsigned n_entries(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	unsigned n = 0;
+
+	cr_assert_not_null(dir, "%s", folder);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static unsigned n_threads(void)
+{
+	return n_entries("/proc/self/task");
+}
+
+static unsigned n_descriptors(void)
+{
+	return n_entries("/proc/self/fd");
+}
+
+Test(engine, starts_with_all_defaults, .timeout = HANG)
+{
+	rota_engine *started = rota_start(NULL);
+
+	cr_assert_not_null(started);
+	cr_assert_gt(rota_workers(started), 0);
+	cr_assert_eq(rota_stop(started, PATIENCE), 0);
+}
+
+Test(engine, has_the_workers_it_was_asked_for, .timeout = HANG)
+{
+	static const unsigned workers[] = {1, 2, 3, 8, 64};
+	struct record *record = calloc(1, sizeof(*record));
+
+	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
+		engine_start(workers[i]);
+		cr_assert_eq(rota_workers(engine), workers[i]);
+		cr_assert_eq(send_value(puppet_spawn(record, 0), 1, 2), 0);
+		quiesce();
+		cr_assert_eq(tally_of(&record->n), i + 1);
+		engine_stop();
+	}
+	free(record);
+}
+
+Test(engine, takes_its_workers_from_the_environment, .timeout = HANG)
+{
+	struct rota_config config = ROTA_CONFIG_INIT;
+
+	setenv("ROTA_WORKERS", "3", 1);
+	engine = engine_make(NULL);
+	cr_assert_eq(rota_workers(engine), 3);
+	engine_stop();
+	config.workers = 2; /* what the program says goes first */
+	engine = engine_make(&config);
+	cr_assert_eq(rota_workers(engine), 2);
+	engine_stop();
+}
+
+Test(engine, stop_of_no_engine_does_nothing)
+{
+	cr_assert_eq(rota_stop(NULL, ROTA_NOW), 0);
+	cr_assert_eq(rota_stop(NULL, ROTA_FOREVER), 0);
+}
+
+Test(engine, an_idle_one_stops_without_being_given_time, .timeout = HANG)
+{
+	engine_start(2);
+	quiesce(); /* so that no handler has to be given time */
+	cr_assert_eq(rota_stop(engine, ROTA_NOW), 0);
+}
+
+Test(engine, refuses_options_out_of_range)
+{
+	struct rota_config config = test_config(1);
+
+	config.mailbox = ROTA_MAX_MAILBOX + 1;
+	errno = 0;
+	cr_assert_null(rota_start(&config));
+	cr_assert_eq(errno, EINVAL);
+
+	config = test_config(1);
+	config.flags = 1u << 31;
+	errno = 0;
+	cr_assert_null(rota_start(&config));
+	cr_assert_eq(errno, EINVAL);
+}
+
+Test(engine, leaves_nothing_behind, .timeout = HANG)
+{
+	struct record *record = calloc(1, sizeof(*record));
+	struct sigaction before;
+	struct sigaction after;
+	unsigned threads;
+	unsigned descriptors;
+
+	/* Once, so that what libraries open for good is open. */
+	engine_start(4);
+	engine_stop();
+	threads = n_threads();
+	descriptors = n_descriptors();
+	cr_assert_eq(sigaction(SIGSEGV, NULL, &before), 0);
+	for (int i = 0; i < 3; i++) {
+		struct hold hold = {0};
+
+		engine_start(4);
+		cr_assert_eq(send_value(puppet_spawn(record, 0), 1, 2), 0);
+		hold_start(&hold, puppet_spawn(NULL, 0));
+		cr_assert_eq(rota_join(hold.gate, ROTA_MS(1), NULL),
+			     -ETIMEDOUT);
+		cr_assert_eq(sigaction(SIGSEGV, NULL, &after), 0);
+		cr_assert(before.sa_handler == after.sa_handler);
+		engine_stop();
+		/* The kernel may show a joined thread for a moment. */
+		AWAIT(n_threads() == threads);
+		cr_assert_eq(n_descriptors(), descriptors);
+	}
+	free(record);
+}
+
+Test(engine, makes_no_thread_before_start)
+{
+	unsigned threads = n_threads();
+
+	cr_assert_eq(rota_send(ROTA_NONE, 1, NULL, 0), -ESRCH);
+	cr_assert_eq(rota_self(), ROTA_NONE);
+	cr_assert_eq(n_threads(), threads);
+}
+
+/* There are 255 engine numbers; they must serve again and again. */
+Test(engine, starts_and_stops_500_times, .timeout = HANG)
+{
+	struct record *record = calloc(1, sizeof(*record));
+	size_t rounds = SIZED(500, 300);
+
+	for (size_t i = 0; i < rounds; i++) {
+		engine_start(1 + (unsigned)i % 3);
+		cr_assert_eq(send_value(puppet_spawn(record, 0), 1, i), 0);
+		if (i % 2)
+			quiesce();
+		engine_stop();
+	}
+	cr_assert_eq(tally_of(&record->n) + n_dead(), rounds);
+	cr_assert_eq(tally_of(&record->destroyed), rounds);
+	free(record);
+}
+
+Test(engine, there_are_255_at_a_time, .timeout = HANG)
+{
+	rota_engine *made[256];
+	struct rota_config config = test_config(1);
+	size_t n = 0;
+
+	while (n < 256 && (made[n] = rota_start(&config)))
+		n++;
+	cr_assert_eq(n, 255, "%zu engines, errno %d", n, errno);
+	cr_assert_eq(errno, EUSERS);
+	cr_assert_eq(rota_stop(made[100], PATIENCE), 0);
+	made[100] = engine_make(&config);
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(rota_stop(made[i], PATIENCE), 0);
+}
+
+struct engine_calls {
+	rota_engine *engine;
+	int stop;
+	int quiesce;
+};
+
+static int act_stop_engine(void *arg)
+{
+	struct engine_calls *calls = arg;
+
+	calls->stop = rota_stop(calls->engine, ROTA_FOREVER);
+	calls->quiesce = rota_quiesce(calls->engine, ROTA_FOREVER);
+	return 0;
+}
+
+Test(engine, a_handler_cannot_stop_or_quiesce_it, .timeout = HANG)
+{
+	static struct record record;
+	struct engine_calls calls = {0};
+	rota_id id;
+
+	engine_start(2);
+	calls.engine = engine;
+	id = puppet_spawn(&record, 0);
+	ACTS(id, act_stop_engine, &calls);
+	quiesce();
+	cr_assert_eq(calls.stop, -EDEADLK);
+	cr_assert_eq(calls.quiesce, -EDEADLK);
+	cr_assert_eq(send_value(id, 1, 2), 0); /* nothing was done */
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 1);
+	engine_stop();
+}
+
+Test(engine, stop_ends_every_actor, .timeout = HANG)
+{
+	static struct record record;
+	struct rota_stop_report report = ROTA_STOP_REPORT_INIT;
+	rota_id id[100];
+
+	engine_start(2);
+	for (size_t i = 0; i < 100; i++)
+		id[i] = puppet_spawn(&record, 0);
+	quiesce();
+	cr_assert_eq(rota_stop_report(engine, PATIENCE, &report), 0);
+	cr_assert_eq(tally_of(&record.destroyed), 100);
+	cr_assert_eq(report.actors_stopped, 100);
+	cr_assert_eq(report.dead_letters, 0);
+	cr_assert_eq(report.stuck, 0);
+	cr_assert_eq(report.bytes_kept, 0);
+	for (size_t i = 0; i < 100; i++) {
+		cr_assert_eq(send_value(id[i], 1, 1), -ESRCH);
+		cr_assert_eq(rota_is_alive(id[i]), 0);
+		cr_assert_eq(rota_join(id[i], ROTA_FOREVER, NULL), -ESRCH);
+	}
+}
+
+Test(engine, stop_makes_dead_letters_of_what_is_queued, .timeout = HANG)
+{
+	static struct record record;
+	struct rota_stop_report report = ROTA_STOP_REPORT_INIT;
+	struct hold hold = {0};
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 64);
+	hold_start(&hold, id);
+	cr_assert_eq(fill(id, 1), 63);
+	cr_assert_eq(rota_stop_report(engine, PATIENCE, &report), 0);
+	cr_assert_eq(tally_of(&record.n), 0);
+	cr_assert_eq(report.dead_letters, 63);
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_STOPPED]), 63);
+	cr_assert_eq(n_dead(), 63);
+	cr_assert(flag_is_up(&hold.ended));
+	cr_assert_eq(hold.result, -ECANCELED);
+}
+
+Test(engine, stop_ends_the_waits_of_threads, .timeout = HANG)
+{
+	struct hold hold = {0};
+	struct sending s;
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(NULL, 1);
+	hold_start(&hold, id);
+	s = sending_to(id, 1, 0);
+	sending_in_thread(&s);
+	engine_stop();
+	sending_thread_result(&s);
+	cr_assert(s.result == -ESHUTDOWN || s.result == -ESRCH, "%d", s.result);
+}
+
+/* One that never returns keeps its thread; the process goes on. */
+Test(engine, stop_past_its_deadline_reports_who_is_stuck, .timeout = HANG)
+{
+	static struct stall stall;
+	static struct record record;
+	struct rota_stop_report report = ROTA_STOP_REPORT_INIT;
+	rota_id stuck;
+	rota_id other;
+
+	engine_start(2);
+	stuck = puppet_spawn(NULL, 0);
+	other = puppet_spawn(&record, 0);
+	stall_start(&stall, stuck);
+	cr_assert_eq(send_value(stuck, 7, 7), 0);
+	cr_assert_eq(rota_stop_report(engine, ROTA_MS(50), &report),
+		     -ETIMEDOUT);
+	cr_assert_eq(report.stuck, 1);
+	cr_assert_eq(report.stuck_actor, stuck);
+	cr_assert_eq(report.stuck_tag, ACT);
+	cr_assert_gt(report.bytes_kept, 0);
+	cr_assert_eq(send_value(stuck, 1, 1), -ESRCH);
+	cr_assert_eq(send_value(other, 1, 1), -ESRCH);
+	cr_assert_eq(tally_of(&record.destroyed), 1);
+
+	engine_start(2);
+	other = puppet_spawn(&record, 0);
+	cr_assert_eq(send_value(other, 1, 1), 0);
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 1);
+	flag_raise(&stall.go); /* it returns into an engine that is gone */
+	AWAIT(flag_is_up(&stall.ended));
+	cr_assert_eq(send_value(other, 1, 1), 0);
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 2);
+	engine_stop();
+}
+
+Test(engine, the_report_may_be_left_out, .timeout = HANG)
+{
+	engine_start(1);
+	cr_assert_eq(rota_stop_report(engine, PATIENCE, NULL), 0);
+}
+
+static void expect_refusal(rota_engine *stopped)
+{
+	struct rota_stats sums = ROTA_STATS_INIT;
+	rota_id id = rota_spawn(stopped, &puppet_behaviour, NULL, NULL);
+
+	cr_assert_lt(rota_id_error(id), 0);
+	cr_assert_lt(rota_send(id, 1, NULL, 0), 0);
+	cr_assert_lt(rota_quiesce(stopped, ROTA_FOREVER), 0);
+	cr_assert_lt(rota_stop(stopped, ROTA_FOREVER), 0);
+	cr_assert_eq(rota_workers(stopped), 0);
+	rota_stats(stopped, ROTA_STATS_ALL, &sums);
+	cr_assert_eq(sums.spawned, 0);
+}
+
+Test(engine, a_stopped_one_refuses_calls, .timeout = HANG)
+{
+	rota_engine *stopped;
+
+	engine_start(2);
+	stopped = engine;
+	(void)puppet_spawn(NULL, 0);
+	engine_stop();
+	expect_refusal(stopped);
+}
+
+/* An old handle must not become that of an engine started later: who stops
+   twice by mistake would stop a stranger's. */
+Test(engine, a_stopped_one_is_no_later_one, .timeout = HANG)
+{
+	rota_engine *stopped[20];
+
+	for (int i = 0; i < 20; i++) {
+		engine_start(1);
+		stopped[i] = engine;
+		engine_stop();
+	}
+	engine_start(1);
+	(void)puppet_spawn(NULL, 0);
+	for (int i = 0; i < 20; i++)
+		expect_refusal(stopped[i]);
+	cr_assert_eq(counters().spawned, 1);
+	engine_stop();
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * limit - rota_config.memory: -ENOMEM to whoever asks, and nothing is lost
+ *
+ * What was accepted is handled, what was refused is still the caller's, and
+ * when memory is free again the engine goes on.
+ */
+#include "tests/unit/support.h"
+
+#define MIB ((size_t)1 << 20)
+
+static void start_with_limit(unsigned workers, size_t limit)
+{
+	struct rota_config config = test_config(workers);
+
+	config.memory = limit;
+	engine = engine_make(&config);
+}
+
+/* Within the limit, but not by far. */
+static void expect_full(size_t limit)
+{
+	struct rota_stats now = counters();
+
+	cr_assert_eq(now.memory_limit, limit);
+	cr_assert_leq(now.memory, limit);
+	cr_assert_gt(now.memory + 4 * MIB, limit);
+	cr_assert_gt(now.memory_refused, 0);
+}
+
+Test(limit, too_small_to_start_with_is_said_at_once, .timeout = HANG)
+{
+	for (size_t limit = 1; limit <= 8 * MIB; limit *= 2) {
+		struct rota_config config = test_config(2);
+
+		config.memory = limit;
+		errno = 0;
+		engine = rota_start(&config);
+		if (engine) {
+			cr_assert_gt(limit, 4 * MIB);
+			engine_stop();
+		} else {
+			cr_assert_eq(errno, ENOMEM);
+			cr_assert_leq(limit, 6 * MIB);
+		}
+	}
+}
+
+Test(limit, is_unlimited_by_default, .timeout = HANG)
+{
+	engine_start(1);
+	cr_assert_eq(counters().memory_limit, 0);
+	cr_assert_eq(counters().memory_refused, 0);
+	engine_stop();
+}
+
+/* Spawn until that fails; the actors. */
+static size_t spawn_all(rota_id *ids, size_t most)
+{
+	size_t n = 0;
+	rota_id id;
+
+	while (n < most) {
+		id = rota_spawn(engine, &puppet_behaviour,
+				&(struct puppet){NULL}, NULL);
+		if (rota_id_error(id) == -ENOMEM)
+			return n;
+		cr_assert_eq(rota_id_error(id), 0);
+		ids[n++] = id;
+	}
+	cr_assert_fail("no limit");
+	return 0;
+}
+
+Test(limit, of_actors, .timeout = HANG)
+{
+	const size_t limit = 32 * MIB, most = limit / 128;
+	rota_id *ids = calloc(most, sizeof(*ids));
+	size_t n, again;
+
+	start_with_limit(2, limit);
+	n = spawn_all(ids, most);
+	expect_full(limit);
+	cr_assert_gt(n, 10 * MIB / 128);
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(rota_actor_stop(ids[i]), 0); /* takes none */
+	quiesce();
+	cr_assert_eq(counters().ended, n);
+	/* Their memory serves others; a few blocks lie with the workers. */
+	again = spawn_all(ids, most);
+	cr_assert_geq(again + 1000, n);
+	expect_full(limit);
+	engine_stop();
+	free(ids);
+}
+
+static size_t n_dropped;
+
+static void drop(void *buffer, size_t length)
+{
+	(void)length;
+	n_dropped++;
+	free(buffer);
+}
+
+/* Send until that fails for want of memory; how many were accepted. */
+static uint64_t send_all(rota_id to, unsigned tag, size_t length)
+{
+	static unsigned char bytes[ROTA_MAX_PAYLOAD];
+	uint64_t n = 0;
+	int error;
+
+	while ((error = rota_try_send(to, tag, bytes, length)) == 0)
+		n++;
+	cr_assert(error == -ENOMEM || error == -EAGAIN, "%d", error);
+	return n;
+}
+
+#define HOLDS 5
+
+Test(limit, of_messages, .timeout = HANG)
+{
+	const size_t limit = 32 * MIB;
+	struct hold hold[HOLDS] = {0};
+	void *buffer = malloc(10);
+	rota_id ids[HOLDS];
+	uint64_t accepted = HOLDS;
+
+	start_with_limit(2, limit);
+	for (int i = 0; i < HOLDS; i++)
+		hold_start(&hold[i], ids[i] = puppet_spawn(NULL, 32767));
+	accepted += send_all(ids[0], 1, ROTA_MAX_PAYLOAD);
+	cr_assert_gt(accepted, 10 * MIB / ROTA_MAX_PAYLOAD);
+	for (int i = 0; i < HOLDS; i++)
+		accepted += send_all(ids[i], 2, 8);
+	cr_assert_eq(try_value(ids[HOLDS - 1], 2, 1), -ENOMEM);
+	expect_full(limit);
+	cr_assert_eq(rota_send_own(ids[0], 3, buffer, 10, drop, ROTA_NOW),
+		     -ENOMEM);
+	for (int i = 0; i < HOLDS; i++)
+		hold_end(&hold[i]);
+	expect_conserved(accepted);
+	cr_assert_eq(n_dropped, 0);
+	cr_assert_eq(rota_send_own(ids[0], 3, buffer, 10, drop, ROTA_NOW), 0);
+	expect_conserved(accepted + 1);
+	cr_assert_eq(n_dropped, 1);
+	engine_stop();
+}
+
+Test(limit, of_timers, .timeout = HANG)
+{
+	const size_t limit = 16 * MIB;
+	uint64_t n = 0;
+	rota_id id;
+	int error;
+
+	start_with_limit(1, limit);
+	id = puppet_spawn(NULL, 0);
+	while ((error = rota_send_after(id, 1, NULL, 0, ROTA_MS(300), NULL)) ==
+	       0)
+		n++;
+	cr_assert_eq(error, -ENOMEM);
+	expect_full(limit);
+	quiesce();
+	expect_conserved(n);
+	cr_assert_eq(rota_send_after(id, 1, NULL, 0, 0, NULL), 0);
+	engine_stop();
+}
+
+/* ---- stacks ---- */
+
+struct crowd {
+	rota_id gate;
+	struct tally waited;
+	struct tally refused;
+	struct tally odd;
+};
+
+static int act_wait(void *arg)
+{
+	struct crowd *crowd = arg;
+	int error = rota_join(crowd->gate, ROTA_FOREVER, NULL);
+
+	tally_add(error == 0	     ? &crowd->waited
+		  : error == -ENOMEM ? &crowd->refused
+				     : &crowd->odd,
+		  1);
+	return 0;
+}
+
+static void crowd_waits(struct crowd *crowd, const rota_id *ids, uint64_t n)
+{
+	uint64_t waits = counters().waits;
+
+	*crowd = (struct crowd){.gate = puppet_spawn(NULL, 1)};
+	for (uint64_t i = 0; i < n; i++)
+		ACTS(ids[i], act_wait, crowd);
+	AWAIT(counters().waits - waits + tally_of(&crowd->refused) == n);
+}
+
+static void crowd_goes_on(struct crowd *crowd, uint64_t n)
+{
+	cr_assert_eq(rota_actor_stop(crowd->gate), 0);
+	quiesce();
+	cr_assert_eq(tally_of(&crowd->odd), 0);
+	cr_assert_eq(tally_of(&crowd->waited) + tally_of(&crowd->refused), n);
+}
+
+#define CROWD 300
+
+Test(limit, of_stacks, .timeout = HANG)
+{
+	const size_t limit = 48 * MIB;
+	struct crowd crowd;
+	rota_id ids[CROWD];
+
+	start_with_limit(2, limit);
+	for (int i = 0; i < CROWD; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	for (int round = 0; round < 3; round++) {
+		crowd_waits(&crowd, ids, CROWD);
+		cr_assert_gt(tally_of(&crowd.refused), 0);
+		expect_full(limit);
+		crowd_goes_on(&crowd, CROWD);
+		cr_assert_gt(tally_of(&crowd.waited), 20 * MIB / (264 * 1024));
+		/* A few can wait at any time. */
+		crowd_waits(&crowd, ids, 50);
+		cr_assert_eq(tally_of(&crowd.refused), 0);
+		crowd_goes_on(&crowd, 50);
+	}
+	expect_conserved(3 * (CROWD + 50));
+	engine_stop();
+}
+
+/* So many that their pages are given back in between; these count no more,
+   and are asked for again. */
+Test(limit, of_stacks_that_were_cold, .timeout = HANG)
+{
+	const size_t n = SIZED(2000, 900);
+	const size_t limit = n * 320 * 1024;
+	rota_id *ids = calloc(n, sizeof(*ids));
+	struct rota_stats busy, idle;
+	struct crowd crowd;
+
+	start_with_limit(1, limit);
+	for (size_t i = 0; i < n; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	for (int round = 0; round < 3; round++) {
+		crowd_waits(&crowd, ids, n);
+		cr_assert_eq(tally_of(&crowd.refused), 0);
+		busy = counters();
+		crowd_goes_on(&crowd, n);
+		idle = counters();
+		cr_assert_geq(busy.memory_of[ROTA_MEMORY_STACKS],
+			      n * 256 * 1024);
+		cr_assert_leq(idle.memory_of[ROTA_MEMORY_STACKS],
+			      600 * 272 * 1024);
+	}
+	engine_stop();
+	free(ids);
+}

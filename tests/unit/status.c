@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status - what an actor is doing can be seen without its help
+ *
+ * Times are compared with what the test's own clock allows at most, and waited
+ * for where they must grow.
+ */
+#include <sys/mman.h>
+
+#include <rota/status.h>
+
+#include "tests/unit/support.h"
+
+static struct record record;
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ROTA_S(now.tv_sec) + now.tv_nsec;
+}
+
+static struct rota_status status_of(rota_id id)
+{
+	struct rota_status status = ROTA_STATUS_INIT;
+	int error = rota_status(id, &status);
+
+	cr_assert_eq(error, 0, "rota_status: %s", rota_strerror(error));
+	return status;
+}
+
+/* ---- activities ---- */
+
+Test(status, of_an_idle_actor, .timeout = HANG)
+{
+	struct rota_status status;
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 17);
+	for (uint64_t i = 0; i < 40; i++)
+		cr_assert_eq(send_value(id, 1, i), 0);
+	quiesce();
+	status = status_of(id);
+	cr_assert_str_eq(status.type, "puppet");
+	cr_assert_eq(status.activity, ROTA_IDLE);
+	cr_assert_eq(status.worker, -1);
+	cr_assert_eq(status.is_closing, 0);
+	cr_assert_eq(status.for_ns, 0);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_NOTHING);
+	cr_assert_eq(status.whom, ROTA_NONE);
+	cr_assert_eq(status.mailbox_capacity, 17);
+	cr_assert_eq(status.mailbox_length, 0);
+	cr_assert_eq(status.handled, 40);
+	cr_assert_eq(status.oldest_ns, 0);
+	engine_stop();
+}
+
+Test(status, of_one_that_hangs_in_its_handler, .timeout = HANG)
+{
+	struct stall stall = {0};
+	struct rota_status status;
+	int64_t before = now_ns(), seen;
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	stall_start(&stall, id);
+	for (uint64_t i = 0; i < 5; i++)
+		cr_assert_eq(send_value(id, 1, i), 0);
+	AWAIT((status = status_of(id)).for_ns > 0);
+	cr_assert_eq(status.activity, ROTA_RUNNING);
+	cr_assert_eq(status.tag, ACT);
+	cr_assert(status.worker == 0 || status.worker == 1);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_NOTHING);
+	cr_assert_eq(status.handled, 2);
+	cr_assert_eq(status.mailbox_length, 6);
+	/* It grows on, and is never more than what has passed. */
+	seen = status.for_ns;
+	AWAIT(status_of(id).for_ns > seen + ROTA_MS(5));
+	seen = status_of(id).for_ns;
+	cr_assert_leq(seen, now_ns() - before);
+	flag_raise(&stall.go);
+	quiesce();
+	status = status_of(id);
+	cr_assert_eq(status.activity, ROTA_IDLE);
+	cr_assert_eq(status.for_ns, 0);
+	cr_assert_eq(status.handled, 7);
+	engine_stop();
+}
+
+/* One message after the other in a single turn: the time is of the one. */
+Test(status, tells_each_message_of_a_batch_apart, .timeout = HANG)
+{
+	struct stall first = {0}, second = {0};
+	struct rota_status status;
+	int64_t before;
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	stall_start(&first, id);
+	ACTS(id, act_stall, &second);
+	AWAIT(status_of(id).for_ns > ROTA_MS(20));
+	before = now_ns();
+	flag_raise(&first.go);
+	AWAIT(flag_is_up(&second.begun));
+	status = status_of(id);
+	cr_assert_leq(status.for_ns, now_ns() - before);
+	cr_assert_eq(status.handled, 2);
+	/* The first is finished, if not given back yet. */
+	cr_assert_eq(status.mailbox_length, 1);
+	flag_raise(&second.go);
+	quiesce();
+	engine_stop();
+}
+
+Test(status, of_one_that_waits_for_an_end, .timeout = HANG)
+{
+	struct rota_status status;
+	struct hold hold = {0};
+	int64_t before = now_ns();
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	hold_start(&hold, id);
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	status = status_of(id);
+	cr_assert_eq(status.activity, ROTA_WAITING);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_END);
+	cr_assert_eq(status.whom, hold.gate);
+	cr_assert_eq(status.tag, ACT);
+	cr_assert(status.worker == 0 || status.worker == 1);
+	cr_assert_eq(status.mailbox_length, 2);
+	cr_assert_eq(status.handled, 1);
+	AWAIT(status_of(id).for_ns > ROTA_MS(5));
+	status = status_of(id);
+	cr_assert_leq(status.for_ns, now_ns() - before);
+	hold_end(&hold);
+	quiesce();
+	status = status_of(id);
+	cr_assert_eq(status.activity, ROTA_IDLE);
+	cr_assert_eq(status.whom, ROTA_NONE);
+	cr_assert_eq(status.for_ns, 0);
+	engine_stop();
+}
+
+/* The time since the last tick before the engine slept is not waiting. */
+Test(status, does_not_count_sleep_as_waiting, .timeout = HANG)
+{
+	struct hold hold = {0};
+	int64_t before;
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	send_value(id, 1, 1);
+	quiesce();
+	for (int i = 0; i < 1000; i++)
+		nap();
+	before = now_ns();
+	hold_start(&hold, id);
+	cr_assert_leq(status_of(id).for_ns, now_ns() - before + ROTA_MS(10));
+	hold_end(&hold);
+	engine_stop();
+}
+
+Test(status, of_one_that_waits_for_room, .timeout = HANG)
+{
+	struct rota_status status;
+	struct sending sending;
+	struct hold hold = {0};
+	rota_id id, sender;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 1);
+	sender = puppet_spawn(NULL, 0);
+	hold_start(&hold, id);
+	sending = sending_to(id, 1, 1);
+	sending_in_puppet(&sending, sender);
+	status = status_of(sender);
+	cr_assert_eq(status.activity, ROTA_WAITING);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_ROOM);
+	cr_assert_eq(status.whom, id);
+	/* Who waits to get in is not in. */
+	cr_assert_eq(status_of(id).mailbox_length, 1);
+	cr_assert_eq(status_of(id).mailbox_capacity, 1);
+	hold_end(&hold);
+	cr_assert_eq(sending_puppet_result(&sending), 0);
+	quiesce();
+	cr_assert_eq(status_of(sender).activity, ROTA_IDLE);
+	engine_stop();
+}
+
+Test(status, of_one_whose_thread_is_taken, .timeout = HANG)
+{
+	struct rota_status status;
+	struct stall stall = {0};
+	struct hold hold = {0};
+	rota_id id, other;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	other = puppet_spawn(NULL, 0);
+	hold_start(&hold, id);
+	stall_start(&stall, other);
+	cr_assert_eq(rota_actor_stop(id), 0); /* ends the wait */
+	status = status_of(id);
+	cr_assert_eq(status.activity, ROTA_WAITING);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_WORKER);
+	cr_assert_eq(status.worker, 0);
+	cr_assert_eq(status.whom, ROTA_NONE);
+	cr_assert_eq(status.is_closing, 1);
+	cr_assert_eq(status_of(other).worker, 0);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(hold.result, -ECANCELED);
+	cr_assert_eq(rota_status(id, &status), -ESRCH);
+	engine_stop();
+}
+
+Test(status, of_one_that_has_no_worker, .timeout = HANG)
+{
+	struct rota_status status;
+	struct stall stall = {0};
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(&record, 0);
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	for (uint64_t i = 0; i < 3; i++)
+		cr_assert_eq(send_value(id, 1, i), 0);
+	status = status_of(id);
+	cr_assert_eq(status.activity, ROTA_QUEUED);
+	cr_assert_eq(status.worker, -1);
+	cr_assert_eq(status.mailbox_length, 3);
+	cr_assert_eq(status.handled, 0);
+	flag_raise(&stall.go);
+	engine_stop();
+}
+
+static int act_status(void *arg)
+{
+	*(struct rota_status *)arg = status_of(rota_self());
+	return 0;
+}
+
+Test(status, of_itself, .timeout = HANG)
+{
+	struct rota_status status;
+
+	engine_start(1);
+	ACTS(puppet_spawn(NULL, 0), act_status, &status);
+	quiesce();
+	cr_assert_eq(status.activity, ROTA_RUNNING);
+	cr_assert_eq(status.tag, ACT);
+	cr_assert_eq(status.worker, 0);
+	cr_assert_eq(status.handled, 1);
+	cr_assert_eq(status.mailbox_length, 1);
+	engine_stop();
+}
+
+Test(status, of_nobody_is_an_error, .timeout = HANG)
+{
+	struct rota_status status = ROTA_STATUS_INIT;
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	cr_assert_eq(rota_status(id, NULL), -EINVAL);
+	status.tag = 77;
+	cr_assert_eq(rota_status(ROTA_NONE, &status), -ESRCH);
+	cr_assert_eq(rota_status(id + 1, &status), -ESRCH);
+	cr_assert_eq(rota_status(rota_spawn(engine, NULL, NULL, NULL), &status),
+		     -EINVAL);
+	ACTS(id, act_self_stop, NULL);
+	quiesce();
+	cr_assert_eq(rota_status(id, &status), -ESRCH);
+	id = puppet_spawn(NULL, 0);
+	engine_stop();
+	cr_assert_eq(rota_status(id, &status), -ESRCH);
+	cr_assert_eq(status.tag, 77);
+}
+
+Test(status, fills_no_more_than_it_was_given, .timeout = HANG)
+{
+	struct rota_status older;
+
+	engine_start(1);
+	memset(&older, 0x5a, sizeof(older));
+	older.size = offsetof(struct rota_status, handled);
+	cr_assert_eq(rota_status(puppet_spawn(NULL, 9), &older), 0);
+	cr_assert_eq(older.mailbox_capacity, 9);
+	cr_assert_eq(older.handled, UINT64_C(0x5a5a5a5a5a5a5a5a));
+	engine_stop();
+}
+
+/* ---- the oldest message ---- */
+
+Test(status, watches_the_oldest_message, .timeout = HANG)
+{
+	struct stall stall = {0};
+	struct rota_status status;
+	int64_t before, age;
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	stall_start(&stall, id);
+	AWAIT(status_of(id).for_ns > ROTA_MS(5));
+	cr_assert_eq(status_of(id).oldest_ns, 0); /* only the one in hand */
+	before = now_ns();
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	AWAIT(status_of(id).oldest_ns > ROTA_MS(5));
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	age = status_of(id).oldest_ns;
+	cr_assert_gt(age, ROTA_MS(5));
+	cr_assert_leq(age, now_ns() - before);
+	flag_raise(&stall.go);
+	quiesce();
+	status = status_of(id);
+	cr_assert_eq(status.oldest_ns, 0);
+	engine_stop();
+}
+
+/* The monitor watches, not only those who ask. */
+Test(status, watches_while_nobody_asks, .timeout = HANG)
+{
+	struct stall stall = {0};
+	int64_t before;
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	stall_start(&stall, id);
+	(void)status_of(id);
+	before = now_ns();
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	for (int i = 0; i < 500; i++)
+		nap();
+	/* The tick, however late on a busy machine, came in all that time. */
+	cr_assert_gt(status_of(id).oldest_ns, 0);
+	cr_assert_leq(status_of(id).oldest_ns, now_ns() - before);
+	flag_raise(&stall.go);
+	engine_stop();
+}
+
+#define STEPS 60
+
+/* Handles a message when it may. */
+static struct {
+	struct tally allowed;
+	struct tally begun;
+} steps;
+
+static int steps_handle(void *state, unsigned tag, void *payload, size_t length)
+{
+	size_t mine = tally_of(&steps.begun) + 1;
+
+	(void)state, (void)tag, (void)payload, (void)length;
+	tally_add(&steps.begun, 1);
+	while (tally_of(&steps.allowed) < mine)
+		nap();
+	return 0;
+}
+
+static const struct rota_behaviour steps_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "steps",
+	.handle = steps_handle,
+};
+
+/* Never more than its age, whichever message is the oldest; and not much less,
+   however many there are. */
+Test(status, tells_the_age_of_whichever_is_oldest, .timeout = HANG)
+{
+	int64_t before[STEPS], after[STEPS], looked, part;
+	struct rota_status status;
+	rota_id id;
+
+	engine_start(1);
+	id = spawn(&steps_behaviour, NULL, STEPS);
+	for (int i = 0; i < STEPS; i++) {
+		before[i] = now_ns();
+		cr_assert_eq(send_value(id, 1, 1), 0);
+		for (int j = 0; j < 5; j++)
+			nap();
+		(void)status_of(id);
+		after[i] = now_ns();
+	}
+	part = (after[STEPS - 1] - before[0]) / 5;
+	AWAIT(status_of(id).for_ns > 0);
+	for (size_t i = 1; i < STEPS; i++) {
+		/* i is the oldest that is queued: i - 1 is in hand. */
+		AWAIT(tally_of(&steps.begun) == i);
+		nap();
+		looked = now_ns();
+		status = status_of(id);
+		cr_assert_eq(status.handled, i);
+		cr_assert_eq(status.mailbox_length, STEPS + 1 - i);
+		cr_assert_gt(status.oldest_ns, 0, "of %zu", i);
+		cr_assert_leq(status.oldest_ns, now_ns() - before[i], "of %zu",
+			      i);
+		/* Too low by a part of the whole time, at most. */
+		cr_assert_geq(status.oldest_ns, looked - after[i] - part,
+			      "of %zu", i);
+		tally_add(&steps.allowed, 1);
+	}
+	AWAIT(tally_of(&steps.begun) == STEPS);
+	cr_assert_eq(status_of(id).oldest_ns, 0);
+	tally_add(&steps.allowed, 1);
+	quiesce();
+	engine_stop();
+}
+
+/* More actors are asked about than are watched. */
+Test(status, of_many_actors, .timeout = HANG)
+{
+	struct stall stall = {0};
+	rota_id ids[100];
+
+	engine_start(1);
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	for (int i = 0; i < 100; i++) {
+		ids[i] = puppet_spawn(NULL, 0);
+		cr_assert_eq(send_value(ids[i], 1, 1), 0);
+	}
+	for (int round = 0; round < 20; round++)
+		for (int i = 0; i < 100; i++)
+			cr_assert_eq(status_of(ids[i]).mailbox_length, 1);
+	/* Those asked about last are watched. */
+	AWAIT(status_of(ids[99]).oldest_ns > ROTA_MS(2));
+	cr_assert_gt(status_of(ids[80]).oldest_ns, 0);
+	flag_raise(&stall.go);
+	quiesce();
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(status_of(ids[i]).oldest_ns, 0);
+	engine_stop();
+}
+
+/* ---- while all of it changes ---- */
+
+#define N_SLOTS 64
+
+/* Two types of one size, so that slots go from one to the other. */
+static const struct rota_behaviour other_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "other",
+	.state_size = sizeof(struct puppet),
+	.handle = puppet_handle,
+};
+
+static struct {
+	AO_t id[N_SLOTS]; /* relaxed: an id is whole */
+	struct flag stop;
+} board;
+
+static void *thread_look(void *arg)
+{
+	unsigned i = 0;
+
+	while (!flag_is_up(&board.stop)) {
+		struct rota_status status = ROTA_STATUS_INIT;
+		unsigned slot = i++ % N_SLOTS;
+		rota_id id = AO_load(&board.id[slot]);
+		bool is_other = slot % 2;
+		int error = rota_status(id, &status);
+
+		if (error == -ESRCH)
+			continue;
+		if (error || status.mailbox_capacity != slot + 1 ||
+		    strcmp(status.type, is_other ? "other" : "puppet") != 0 ||
+		    status.activity < ROTA_IDLE ||
+		    status.activity > ROTA_WAITING || status.handled > 3 ||
+		    status.mailbox_length > 3)
+			return arg;
+	}
+	return NULL;
+}
+
+static int act_wait_a_little(void *arg)
+{
+	(void)arg;
+	rota_join(rota_self() + 1, ROTA_US(50), NULL);
+	return rota_join((rota_id)AO_load(&board.id[0]), ROTA_US(50), NULL) &&
+	       0;
+}
+
+static void replace(unsigned slot)
+{
+	rota_id id = spawn(slot % 2 ? &other_behaviour : &puppet_behaviour,
+			   NULL, slot + 1);
+
+	AO_store(&board.id[slot], id); /* relaxed: see there */
+	if (slot >= 2) {
+		send_value(id, 1, slot);
+		ACTS(id, act_wait_a_little, NULL);
+	}
+	ACTS(id, act_self_stop, NULL);
+}
+
+/* What is told of an id is its own, also when the memory serves another. */
+Test(status, may_be_asked_at_any_time, .timeout = HANG)
+{
+	pthread_t thread[2];
+	void *wrong[2];
+
+	engine_start(2);
+	for (int i = 0; i < 2; i++)
+		thread[i] = thread_start(thread_look, &board);
+	for (size_t i = 0; i < SIZED(100, 20); i++) {
+		for (unsigned slot = 0; slot < N_SLOTS; slot++)
+			replace(slot);
+		quiesce();
+	}
+	flag_raise(&board.stop);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(pthread_join(thread[i], &wrong[i]), 0);
+		cr_assert_null(wrong[i]);
+	}
+	engine_stop();
+}
+
+/* ---- callbacks ---- */
+
+static struct {
+	struct tally asked;
+	rota_id id;
+} asker;
+
+static void *map_and_ask(void *context, size_t size)
+{
+	struct rota_stats stats = ROTA_STATS_INIT;
+	struct rota_status status = ROTA_STATUS_INIT;
+	char *wide, *start;
+
+	(void)context;
+	if (engine && rota_stats(engine, ROTA_STATS_ALL, &stats) == 0 &&
+	    rota_status(asker.id, &status) == 0)
+		tally_add(&asker.asked, 1);
+	wide = mmap(NULL, size + (2 << 20), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (wide == MAP_FAILED)
+		return NULL;
+	start = wide + (2 << 20) - (uintptr_t)wide % (2 << 20);
+	munmap(wide, (size_t)(start - wide));
+	munmap(start + size, (size_t)(wide + (2 << 20) - start));
+	return start;
+}
+
+static void unmap(void *context, void *block, size_t size)
+{
+	(void)context;
+	munmap(block, size);
+}
+
+/* The allocator is called under locks. */
+Test(status, may_be_asked_in_callbacks, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+
+	config.allocator = (struct rota_allocator){map_and_ask, unmap, NULL};
+	engine = engine_make(&config);
+	asker.id = puppet_spawn(NULL, 0);
+	for (int i = 0; i < 200000; i++)
+		(void)puppet_spawn(NULL, 0);
+	cr_assert_gt(tally_of(&asker.asked), 0);
+	/* The call around it is still announced, and ends as usual. */
+	cr_assert_eq(send_value(asker.id, 1, 1), 0);
+	engine_stop();
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stuck - turns that do not end are reported, and nothing else is
+ */
+#include <inttypes.h>
+
+#include <rota/task.h>
+
+#include "tests/unit/support.h"
+
+#define MAX_REPORTS 64
+#define AFTER ROTA_MS(20)
+
+/* Written by the monitor's thread before it counts. */
+static struct rota_stuck reports[MAX_REPORTS];
+static char types[MAX_REPORTS][16];
+static AO_t xn_reports;
+static char line[512];
+static AO_t xn_lines;
+
+static void note_report(void *context, const struct rota_stuck *report)
+{
+	AO_t n = AO_load(&xn_reports);
+
+	if (context != &morgue || n == MAX_REPORTS)
+		return;
+	reports[n] = *report;
+	if (report->type)
+		snprintf(types[n], sizeof(types[n]), "%s", report->type);
+	AO_store_release(&xn_reports, n + 1);
+}
+
+static void note_line(void *context, enum rota_log_level level,
+		      const char *text)
+{
+	(void)context;
+	if (level != ROTA_LOG_WARNING || !strstr(text, "holds up"))
+		return;
+	if (AO_load(&xn_lines) == 0)
+		snprintf(line, sizeof(line), "%s", text);
+	AO_fetch_and_add_release(&xn_lines, 1);
+}
+
+static AO_t n_reports(void)
+{
+	return AO_load_acquire(&xn_reports);
+}
+
+static void start(unsigned workers, int64_t after)
+{
+	struct rota_config config = test_config(workers);
+
+	config.stuck_after = after;
+	config.stuck = note_report;
+	config.log = note_line;
+	engine = engine_make(&config);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ROTA_S(now.tv_sec) + now.tv_nsec;
+}
+
+/* ---- who ---- */
+
+static int act_compute(void *arg)
+{
+	struct stall *stall = arg;
+
+	flag_raise(&stall->begun);
+	while (!flag_is_up(&stall->go))
+		;
+	return 0;
+}
+
+Test(stuck, a_handler_that_computes_is_reported, .timeout = HANG)
+{
+	struct stall stall = {0};
+	int64_t before = now_ns();
+	char id[32];
+	rota_id actor;
+
+	start(2, AFTER);
+	actor = puppet_spawn(NULL, 1);
+	ACTS(actor, act_compute, &stall);
+	AWAIT(n_reports() >= 1);
+	cr_assert_eq(reports[0].actor, actor);
+	cr_assert_str_eq(types[0], "puppet");
+	cr_assert_null(reports[0].task);
+	cr_assert_eq(reports[0].tag, ACT);
+	cr_assert_lt(reports[0].worker, 2);
+	cr_assert_geq(reports[0].for_ns, AFTER);
+	cr_assert_leq(reports[0].for_ns, now_ns() - before);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_gt(AO_load_acquire(&xn_lines), 0);
+	snprintf(id, sizeof(id), "%016" PRIx64, (uint64_t)actor);
+	cr_assert(strstr(line, id), "%s", line);
+	cr_assert(strstr(line, "(puppet)"), "%s", line);
+	cr_assert(strstr(line, "tag 1000"), "%s", line);
+	cr_assert_eq(counters().stuck, 1);
+	engine_stop();
+}
+
+static int act_read(void *arg)
+{
+	char byte;
+
+	return read(*(int *)arg, &byte, 1) == 1 ? 0 : -EIO;
+}
+
+Test(stuck, one_that_is_blocked_in_the_kernel_too, .timeout = HANG)
+{
+	rota_id actor;
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	start(1, AFTER);
+	actor = puppet_spawn(NULL, 1);
+	ACTS(actor, act_read, &ends[0]);
+	AWAIT(n_reports() >= 1);
+	cr_assert_eq(reports[0].actor, actor);
+	cr_assert_eq(reports[0].tag, ACT);
+	cr_assert_eq(write(ends[1], "", 1), 1);
+	quiesce();
+	engine_stop();
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static int task_stall(void *argument)
+{
+	return act_stall(*(struct stall **)argument);
+}
+
+Test(stuck, so_is_a_task, .timeout = HANG)
+{
+	struct stall stall = {0}, *there = &stall;
+
+	start(2, AFTER);
+	cr_assert_eq(rota_task_submit(engine, task_stall, &there, sizeof(there),
+				      NULL),
+		     0);
+	AWAIT(n_reports() >= 1);
+	cr_assert_eq(reports[0].actor, ROTA_NONE);
+	cr_assert_null(reports[0].type);
+	cr_assert_eq((uintptr_t)reports[0].task, (uintptr_t)task_stall);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_gt(AO_load_acquire(&xn_lines), 0);
+	cr_assert(strstr(line, "task"), "%s", line);
+	engine_stop();
+}
+
+/* ---- how often ---- */
+
+Test(stuck, it_is_reported_when_its_time_doubles, .timeout = HANG)
+{
+	struct stall stall = {0};
+	AO_t n;
+
+	start(2, AFTER);
+	stall_start(&stall, puppet_spawn(NULL, 1));
+	AWAIT((n = n_reports()) >= 4);
+	/* A tick may be late: each is of another doubling, none comes twice. */
+	for (AO_t i = 1, least = AFTER; i < 4; i++) {
+		while (least <= (AO_t)reports[i - 1].for_ns)
+			least *= 2;
+		cr_assert_geq((AO_t)reports[i].for_ns, least);
+	}
+	cr_assert_eq(counters().stuck, 1, "it is one turn");
+	flag_raise(&stall.go);
+	quiesce();
+	/* Not after it has returned. */
+	n = n_reports();
+	stall = (struct stall){0};
+	for (int i = 0; i < 50; i++)
+		nap();
+	cr_assert_eq(n_reports(), n);
+	/* The next turn of the same actor is another one. */
+	stall_start(&stall, reports[0].actor);
+	AWAIT(n_reports() > n);
+	cr_assert_lt(reports[n].for_ns, reports[n - 1].for_ns);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(counters().stuck, 2);
+	engine_stop();
+}
+
+Test(stuck, can_be_switched_off, .timeout = HANG)
+{
+	struct stall stall = {0};
+
+	start(2, ROTA_FOREVER);
+	stall_start(&stall, puppet_spawn(NULL, 1));
+	for (int i = 0; i < 500; i++)
+		nap();
+	cr_assert_eq(n_reports(), 0);
+	cr_assert_eq(AO_load_acquire(&xn_lines), 0);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(counters().stuck, 0);
+	engine_stop();
+}
+
+Test(stuck, less_than_no_time_is_refused)
+{
+	struct rota_config config = test_config(1);
+
+	config.stuck_after = -1;
+	cr_assert_null(rota_start(&config));
+	cr_assert_eq(errno, EINVAL);
+}
+
+/* ---- who is not ---- */
+
+Test(stuck, a_turn_that_waits_is_not_reported, .timeout = HANG)
+{
+	struct stall stall = {0};
+	struct sending sending;
+	rota_id full, sender;
+	AO_t n;
+
+	start(2, AFTER);
+	full = puppet_spawn(NULL, 1);
+	sender = puppet_spawn(NULL, 1);
+	stall_start(&stall, full);
+	fill(full, 1);
+	sending = sending_to(full, 1, 1);
+	sending_in_puppet(&sending, sender);
+	/* The monitor is at it: it reports the other one again and again. */
+	AWAIT(n_reports() >= 4);
+	n = n_reports();
+	for (AO_t i = 0; i < n; i++)
+		cr_assert_eq(reports[i].actor, full);
+	flag_raise(&stall.go);
+	cr_assert_eq(sending_puppet_result(&sending), 0);
+	quiesce();
+	engine_stop();
+}
+
+static int task_nap(void *argument)
+{
+	(void)argument;
+	nap();
+	return 0;
+}
+
+/* Runs its group on its own stack, for long. */
+static int task_wait_for_many(void *argument)
+{
+	struct rota_task_group group;
+	int64_t end = now_ns() + ROTA_MS(400);
+	int error = 0;
+
+	(void)argument;
+	while (!error && now_ns() < end) {
+		rota_task_group_init(&group, NULL);
+		for (int i = 0; i < 10 && !error; i++)
+			error = rota_task_group_submit(&group, task_nap, NULL,
+						       0);
+		if (!error)
+			error = rota_task_group_wait(&group, ROTA_FOREVER,
+						     NULL);
+	}
+	return error;
+}
+
+Test(stuck, a_task_that_runs_its_group_is_not, .timeout = HANG)
+{
+	/* Under load a nap may last; all of it is too long in any case. */
+	start(1, ROTA_MS(250));
+	cr_assert_eq(
+		rota_task_submit(engine, task_wait_for_many, NULL, 0, NULL), 0);
+	quiesce();
+	for (AO_t i = 0; i < n_reports(); i++)
+		cr_assert_eq((uintptr_t)reports[i].task, (uintptr_t)task_nap);
+	engine_stop();
+}
+
+/* ---- whom it holds up ---- */
+
+/* Waits for a thread of the test's own: ended from outside. */
+static int act_await_room(void *arg)
+{
+	return act_sending(arg);
+}
+
+Test(stuck, tells_how_many_turns_it_holds_up, .timeout = HANG)
+{
+	struct stall stall = {0}, drain = {0};
+	struct sending sending[3];
+	rota_id full;
+
+	/* One worker's thread has the waits; the other one ends them. */
+	start(2, AFTER);
+	full = puppet_spawn(NULL, 1);
+	stall_start(&drain, full);
+	fill(full, 1);
+	for (size_t i = 0; i < 3; i++) {
+		uint64_t waits = counters().waits;
+
+		sending[i] = sending_to(full, 1, i);
+		ACTS(puppet_spawn(NULL, 1), act_await_room, &sending[i]);
+		AWAIT(counters().waits > waits);
+	}
+	stall_start(&stall, puppet_spawn(NULL, 1));
+	flag_raise(&drain.go);
+	AWAIT(n_reports() >= 1 && reports[n_reports() - 1].held_up == 3);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_not(flag_is_up(&sending[i].ended));
+	flag_raise(&stall.go);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(sending_puppet_result(&sending[i]), 0);
+	quiesce();
+	engine_stop();
+}

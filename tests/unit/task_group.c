@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_group - tasks that somebody waits for: all of them, and once
+ */
+#include <rota/task.h>
+
+#include "tests/unit/support.h"
+
+static void *pointer_in(void *argument)
+{
+	void *pointer;
+
+	memcpy(&pointer, argument, sizeof(pointer));
+	return pointer;
+}
+
+static int put(struct rota_task_group *group, rota_task_function *run,
+	       void *pointer)
+{
+	return rota_task_group_submit(group, run, &pointer, sizeof(pointer));
+}
+
+static int count_one(void *argument)
+{
+	tally_add(pointer_in(argument), 1);
+	return 0;
+}
+
+/* Run a function as a task, and wait for its result. */
+static int run_task(rota_task_function *run, void *pointer)
+{
+	rota_task task;
+	int result = 0;
+	int error =
+		rota_task_submit(engine, run, &pointer, sizeof(pointer), &task);
+
+	cr_assert_eq(error, 0, "%s", rota_strerror(error));
+	error = rota_task_join(task, PATIENCE, &result);
+	cr_assert_eq(error, 0, "%s", rota_strerror(error));
+	return result;
+}
+
+/* ---- trees ---- */
+
+struct fib {
+	int n;
+	long *result;
+};
+
+static int fork_fib(struct rota_task_group *group, rota_task_function *fib,
+		    int n, long *result)
+{
+	struct fib child = {n, result};
+
+	return rota_task_group_submit(group, fib, &child, sizeof(child));
+}
+
+static int fib(void *argument)
+{
+	struct fib *f = argument;
+	struct rota_task_group group;
+	long a = 0, b = 0;
+	int failure = 0, error;
+
+	if (f->n < 2) {
+		*f->result = f->n;
+		return 0;
+	}
+	error = rota_task_group_init(&group, NULL);
+	if (!error)
+		error = fork_fib(&group, fib, f->n - 1, &a);
+	if (!error)
+		error = fork_fib(&group, fib, f->n - 2, &b);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, &failure);
+	*f->result = a + b;
+	return error ? error : failure;
+}
+
+static void expect_fib(int n, long expected)
+{
+	struct rota_task_group group;
+	struct fib f = {n, &(long){0}};
+	int failure = 1;
+
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	cr_assert_eq(rota_task_group_submit(&group, fib, &f, sizeof(f)), 0);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure), 0);
+	cr_assert_eq(failure, 0);
+	cr_assert_eq(*f.result, expected);
+}
+
+Test(task_group, unfolds_a_tree, .timeout = HANG)
+{
+	for (unsigned workers = 1; workers <= 4; workers++) {
+		engine_start(workers);
+		expect_fib(0, 0);
+		expect_fib(1, 1);
+		expect_fib(SIZED(22, 16), SIZED(17711, 987));
+		quiesce();
+		cr_assert_eq(counters().tasks, 2 + SIZED(57313, 3193));
+		engine_stop();
+	}
+}
+
+/* What a single worker forks it runs itself, on the stack that waits. */
+Test(task_group, runs_what_it_waits_for, .timeout = HANG)
+{
+	engine_start(1);
+	expect_fib(15, 610);
+	cr_assert_eq(counters().waits, 0);
+	engine_stop();
+}
+
+/* ---- deep and wide ---- */
+
+struct chain {
+	struct tally *n;
+	long left;
+};
+
+/* Each waits for the next: no stack is deep enough for all. */
+static int chain(void *argument)
+{
+	struct chain *c = argument;
+	struct chain next = {c->n, c->left - 1};
+	struct rota_task_group group;
+	int error;
+
+	tally_add(c->n, 1);
+	if (c->left == 0)
+		return 0;
+	error = rota_task_group_init(&group, NULL);
+	if (!error)
+		error = rota_task_group_submit(&group, chain, &next,
+					       sizeof(next));
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	return error;
+}
+
+Test(task_group, a_chain_is_deeper_than_a_stack, .timeout = HANG)
+{
+	long length = SIZED(30000, 3000);
+	struct rota_config config = test_config(2);
+	struct tally n = {0};
+	struct chain first = {&n, length};
+	rota_task task;
+	int result = 1;
+
+	config.stack_size = SIZED(32, 64) * 1024;
+	engine = engine_make(&config);
+	cr_assert_eq(
+		rota_task_submit(engine, chain, &first, sizeof(first), &task),
+		0);
+	cr_assert_eq(rota_task_join(task, PATIENCE, &result), 0);
+	cr_assert_eq(result, 0);
+	cr_assert_eq(tally_of(&n), (size_t)length + 1);
+	cr_assert_gt(counters().waits, 0); /* it took several stacks */
+	engine_stop();
+}
+
+#define WIDE 5000
+
+static int wide(void *argument)
+{
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < WIDE && !error; i++)
+		error = put(&group, count_one, pointer_in(argument));
+	return error ? error : rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+Test(task_group, may_be_wider_than_the_nest, .timeout = HANG)
+{
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct tally n = {0};
+
+		engine_start(workers);
+		cr_assert_eq(run_task(wide, &n), 0);
+		cr_assert_eq(tally_of(&n), WIDE);
+		engine_stop();
+	}
+}
+
+/* ---- tasks of the group put more into it ---- */
+
+struct spreading {
+	struct rota_task_group *group;
+	struct tally *n;
+	int left;
+};
+
+static int spreading(void *argument)
+{
+	struct spreading *s = argument;
+	struct spreading child = {s->group, s->n, s->left - 1};
+	int error = 0;
+
+	tally_add(s->n, 1);
+	for (int i = 0; i < 2 && s->left > 0 && !error; i++)
+		error = rota_task_group_submit(s->group, spreading, &child,
+					       sizeof(child));
+	return error;
+}
+
+static int spread_and_wait(void *argument)
+{
+	struct rota_task_group group;
+	struct spreading first = {&group, pointer_in(argument), SIZED(12, 8)};
+	int failure = 0;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = rota_task_group_submit(&group, spreading, &first,
+					       sizeof(first));
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, &failure);
+	return error ? error : failure;
+}
+
+static int act_spread_and_wait(void *arg)
+{
+	void **both = arg;
+
+	*(int *)both[1] = spread_and_wait(&both[0]);
+	return 0;
+}
+
+Test(task_group, waits_for_what_its_tasks_put_in, .timeout = HANG)
+{
+	size_t all = SIZED(8191, 511);
+
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct tally n[3] = {{0}};
+		struct rota_task_group group;
+		struct spreading first = {&group, &n[1], SIZED(12, 8)};
+		int result = 1;
+		void *both[] = {&n[2], &result};
+
+		engine_start(workers);
+		/* By a task, a thread, a handler. */
+		cr_assert_eq(run_task(spread_and_wait, &n[0]), 0);
+		cr_assert_eq(tally_of(&n[0]), all);
+		cr_assert_eq(rota_task_group_init(&group, engine), 0);
+		cr_assert_eq(rota_task_group_submit(&group, spreading, &first,
+						    sizeof(first)),
+			     0);
+		cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL),
+			     0);
+		cr_assert_eq(tally_of(&n[1]), all);
+		ACTS(puppet_spawn(NULL, 0), act_spread_and_wait, both);
+		quiesce();
+		cr_assert_eq(result, 0);
+		cr_assert_eq(tally_of(&n[2]), all);
+		engine_stop();
+	}
+}
+
+/* ---- large arguments ---- */
+
+struct large {
+	struct tally *n;
+	uint64_t value[7];
+};
+
+static int large(void *argument)
+{
+	struct large *l = argument;
+
+	for (int i = 0; i < 7; i++)
+		tally_add(l->n, l->value[i]);
+	return 0;
+}
+
+static int large_ones(void *argument)
+{
+	struct large l = {pointer_in(argument), {1, 2, 3, 4, 5, 6, 7}};
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < 100 && !error; i++)
+		error = rota_task_group_submit(&group, large, &l, sizeof(l));
+	return error ? error : rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+Test(task_group, takes_large_arguments, .timeout = HANG)
+{
+	struct tally n = {0};
+
+	engine_start(2);
+	cr_assert_eq(run_task(large_ones, &n), 0);
+	cr_assert_eq(tally_of(&n), 2800);
+	engine_stop();
+}
+
+/* ---- failures, cancelling ---- */
+
+static int fail(void *argument)
+{
+	(void)argument;
+	return -EIO;
+}
+
+Test(task_group, tells_of_a_failure, .timeout = HANG)
+{
+	struct rota_task_group group;
+	struct tally n = {0};
+	int failure = 0;
+
+	engine_start(2);
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(put(&group, i == 5 ? fail : count_one, &n), 0);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure), 0);
+	cr_assert_eq(failure, -EIO);
+	cr_assert_eq(tally_of(&n), 9); /* the others ran all the same */
+	/* And is as new. */
+	cr_assert_eq(put(&group, count_one, &n), 0);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure), 0);
+	cr_assert_eq(failure, 0);
+	engine_stop();
+}
+
+static int stall_task(void *argument)
+{
+	return act_stall(pointer_in(argument));
+}
+
+/* Until it is cancelled. */
+static int run_on(void *argument)
+{
+	flag_raise(pointer_in(argument));
+	while (!rota_task_is_cancelled())
+		nap();
+	return 0;
+}
+
+/* ... in a group in a task in a group. */
+static int run_on_below(void *argument)
+{
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = put(&group, run_on, pointer_in(argument));
+	return error ? error : rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+Test(task_group, cancelled_starts_no_more_and_tells_the_others, .timeout = HANG)
+{
+	struct rota_task_group group;
+	struct tally n = {0};
+	struct flag begun[2] = {{0}};
+	int failure = 1;
+
+	engine_start(2);
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	cr_assert_eq(put(&group, run_on, &begun[0]), 0);
+	cr_assert_eq(put(&group, run_on_below, &begun[1]), 0);
+	AWAIT(flag_is_up(&begun[0]) && flag_is_up(&begun[1]));
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(put(&group, count_one, &n), 0);
+	rota_task_group_cancel(&group);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure),
+		     -ECANCELED);
+	cr_assert_eq(failure, 0);
+	cr_assert_eq(tally_of(&n), 0);
+	/* And is as new. */
+	cr_assert_eq(put(&group, count_one, &n), 0);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure), 0);
+	cr_assert_eq(tally_of(&n), 1);
+	engine_stop();
+}
+
+/* ---- time ---- */
+
+Test(task_group, a_wait_may_end_before_the_tasks, .timeout = HANG)
+{
+	static const int64_t within[] = {INT64_MIN, ROTA_NOW, 1, ROTA_MS(2)};
+	struct rota_task_group group;
+	struct stall stall = {{0}, {0}, {0}};
+	struct tally n = {0};
+
+	engine_start(2);
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	cr_assert_eq(put(&group, stall_task, &stall), 0);
+	for (size_t i = 0; i < 4; i++) {
+		cr_assert_eq(rota_task_group_wait(&group, within[i], NULL),
+			     -ETIMEDOUT);
+		cr_assert_eq(put(&group, count_one, &n), 0);
+	}
+	flag_raise(&stall.go);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL), 0);
+	cr_assert_eq(tally_of(&n), 4);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_NOW, NULL), 0);
+	engine_stop();
+}
+
+static int nap_once(void *argument)
+{
+	nap();
+	return count_one(argument);
+}
+
+static int wait_in_portions(void *argument)
+{
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < 100 && !error; i++)
+		error = put(&group, nap_once, pointer_in(argument));
+	if (error)
+		return error;
+	do
+		error = rota_task_group_wait(&group, ROTA_US(100), NULL);
+	while (error == -ETIMEDOUT);
+	return error;
+}
+
+Test(task_group, a_task_may_wait_in_portions, .timeout = HANG)
+{
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct tally n = {0};
+
+		engine_start(workers);
+		cr_assert_eq(run_task(wait_in_portions, &n), 0);
+		cr_assert_eq(tally_of(&n), 100);
+		engine_stop();
+	}
+}
+
+/* ---- one worker is not kept from its other work ---- */
+
+static int spin_a_little(void *argument)
+{
+	struct flag *done = pointer_in(argument);
+	struct timespec now, end;
+
+	if (flag_is_up(done))
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += 100000;
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec);
+	return 1;
+}
+
+static int act_raise(void *arg)
+{
+	flag_raise(arg);
+	return 0;
+}
+
+/* Forks for a minute, if an actor is not let in. */
+static int fork_on(void *argument)
+{
+	struct flag *done = pointer_in(argument);
+
+	for (int i = 0; i < 2000 && !flag_is_up(done); i++) {
+		struct rota_task_group group;
+		int error = rota_task_group_init(&group, NULL);
+
+		for (int k = 0; k < 200 && !error; k++)
+			error = put(&group, spin_a_little, done);
+		if (!error)
+			error = rota_task_group_wait(&group, ROTA_FOREVER,
+						     NULL);
+		if (error)
+			return error;
+	}
+	return flag_is_up(done) ? 0 : 1;
+}
+
+Test(task_group, actors_run_beside_a_long_wait, .timeout = HANG)
+{
+	struct flag done = {0};
+	void *pointer = &done;
+	rota_task task;
+	int result = 1;
+
+	engine_start(1);
+	cr_assert_eq(rota_task_submit(engine, fork_on, &pointer,
+				      sizeof(pointer), &task),
+		     0);
+	while (counters().tasks < 10)
+		nap();
+	ACTS(puppet_spawn(NULL, 0), act_raise, &done);
+	cr_assert_eq(rota_task_join(task, PATIENCE, &result), 0);
+	cr_assert_eq(result, 0);
+	engine_stop();
+}
+
+/* ---- who may wait ---- */
+
+static int wait_for_it(void *argument)
+{
+	return rota_task_group_wait(pointer_in(argument), ROTA_FOREVER, NULL);
+}
+
+Test(task_group, only_its_maker_waits, .timeout = HANG)
+{
+	struct rota_task_group group;
+
+	engine_start(1);
+	cr_assert_eq(rota_task_group_init(NULL, NULL), -EINVAL);
+	cr_assert_eq(rota_task_group_init(&group, NULL), -EINVAL);
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	cr_assert_eq(run_task(wait_for_it, &group), -EPERM);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL), 0);
+	engine_stop();
+}
+
+Test(task_group, bad_submits_are_refused, .timeout = HANG)
+{
+	unsigned char bytes[ROTA_TASK_ARGUMENT + 1] = {0};
+	struct rota_task_group group;
+
+	engine_start(1);
+	cr_assert_eq(rota_task_group_init(&group, engine), 0);
+	cr_assert_eq(rota_task_group_submit(&group, NULL, bytes, 1), -EINVAL);
+	cr_assert_eq(rota_task_group_submit(&group, fail, NULL, 1), -EINVAL);
+	cr_assert_eq(rota_task_group_submit(&group, fail, bytes, sizeof(bytes)),
+		     -EMSGSIZE);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL), 0);
+	engine_stop();
+	cr_assert_eq(rota_task_group_submit(&group, fail, bytes, 1), -ESRCH);
+	engine_start(1); /* of another number, or the same: not that one */
+	cr_assert_eq(rota_task_group_submit(&group, fail, bytes, 1), -ESRCH);
+	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL), 0);
+	engine_stop();
+}
+
+/* ---- stopping ---- */
+
+struct stopped {
+	struct flag begun;
+	struct tally n;
+	int result;
+	int next_wait;
+	struct flag ended;
+};
+
+static int act_wait_while_stopped(void *arg)
+{
+	struct stopped *s = arg;
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = put(&group, run_on, &s->begun);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	s->result = error;
+	s->next_wait = rota_join(rota_self() + (1 << 24), ROTA_MS(1), NULL);
+	s->next_wait = rota_send_within(rota_self(), 1, NULL, 0, ROTA_NOW);
+	flag_raise(&s->ended);
+	return 0;
+}
+
+/* Its stack is in use until its tasks have ended. */
+Test(task_group, a_stopped_actor_waits_for_its_tasks, .timeout = HANG)
+{
+	struct stopped s = {.result = 1};
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(NULL, 0);
+	ACTS(id, act_wait_while_stopped, &s);
+	AWAIT(flag_is_up(&s.begun));
+	cr_assert_eq(rota_actor_stop(id), 0);
+	AWAIT(flag_is_up(&s.ended));
+	cr_assert_eq(s.result, 0); /* all ran, told that they are cancelled */
+	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+	engine_stop();
+}
+
+static void *thread_waits(void *arg)
+{
+	struct stopped *s = arg;
+	struct rota_task_group group;
+
+	s->result = rota_task_group_init(&group, engine);
+	if (!s->result)
+		s->result = put(&group, run_on, &s->begun);
+	for (int i = 0; i < 1000 && !s->result; i++)
+		s->result = put(&group, count_one, &s->n);
+	flag_raise(&s->ended);
+	if (!s->result)
+		s->result = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	return NULL;
+}
+
+Test(task_group, an_engine_that_stops_cancels_it, .timeout = HANG)
+{
+	struct stopped s = {.result = 1};
+	pthread_t thread;
+
+	engine_start(1);
+	thread = thread_start(thread_waits, &s);
+	AWAIT(flag_is_up(&s.begun) && flag_is_up(&s.ended));
+	engine_stop();
+	thread_join(thread);
+	cr_assert_eq(s.result, -ECANCELED);
+	cr_assert_eq(tally_of(&s.n), 0);
+}
+
+struct stuck {
+	struct rota_task_group group;
+	struct stall stall;
+	struct tally thread;
+	int result;
+};
+
+static void *thread_is_stuck(void *arg)
+{
+	struct stuck *s = arg;
+
+	s->result = rota_task_group_init(&s->group, engine);
+	if (!s->result)
+		s->result = put(&s->group, stall_task, &s->stall);
+	tally_add(&s->thread, (size_t)thread_number());
+	s->result = rota_task_group_wait(&s->group, ROTA_FOREVER, NULL);
+	return NULL;
+}
+
+Test(task_group, an_engine_that_gives_up_releases_its_maker, .timeout = HANG)
+{
+	static struct stuck s; /* stays: a task of it is still there */
+	pthread_t thread;
+
+	engine_start(1);
+	thread = thread_start(thread_is_stuck, &s);
+	await_sleep(&s.thread);
+	AWAIT(flag_is_up(&s.stall.begun));
+	cr_assert_eq(rota_stop(engine, ROTA_MS(20)), -ETIMEDOUT);
+	thread_join(thread);
+	cr_assert_eq(s.result, -ESRCH);
+	flag_raise(&s.stall.go);
+	AWAIT(flag_is_up(&s.stall.ended));
+}
+
+/* ---- of another engine ---- */
+
+static int wait_elsewhere(void *argument)
+{
+	void **both = pointer_in(argument);
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, both[0]);
+
+	for (int i = 0; i < 100 && !error; i++)
+		error = put(&group, count_one, both[1]);
+	return error ? error : rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+Test(task_group, may_be_of_another_engine, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+	rota_engine *other = engine_make(&config);
+	struct tally n = {0};
+	void *both[] = {other, &n};
+
+	engine_start(1);
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(run_task(wait_elsewhere, both), 0);
+	cr_assert_eq(tally_of(&n), 2000);
+	quiesce();
+	cr_assert_eq(counters().tasks, 20);
+	cr_assert_eq(rota_stop(other, PATIENCE), 0);
+	engine_stop();
+}
