@@ -31,7 +31,6 @@
 #include <errno.h>
 
 #include "core/run.h"
-#include "mailbox/closure.h"
 
 /* ---- out of the hand ---- */
 
@@ -130,8 +129,7 @@ __attribute__((noinline)) void chain_flush(struct local *local)
 		see_to(local, &outcome);
 }
 
-/* The lease is used up: out with the chain, and lease again. */
-static __attribute__((noinline)) void renew(struct local *local)
+int chain_renew(struct local *local)
 {
 	AO_t was = worker_enter_hand(&local->worker);
 	struct outcome outcome = push_out(local, true);
@@ -139,6 +137,7 @@ static __attribute__((noinline)) void renew(struct local *local)
 	worker_leave_hand(&local->worker, was);
 	if (outcome.to != ROTA_NONE)
 		see_to(local, &outcome);
+	return 0;
 }
 
 /*
@@ -176,87 +175,6 @@ void chain_revoke(struct worker *worker)
 
 /* ---- into the hand ---- */
 
-static inline struct message *make(struct local *local, rota_id to,
-				   unsigned tag, const void *payload,
-				   size_t length)
-{
-	struct message *message = pool_try_get(&local->cache.messages[0]);
-
-	if (unlikely(!message))
-		return NULL;
-	message->from = local->turn.self;
-	message_set(message, id_generation(to), tag, 0, (unsigned)length);
-	message_copy_inline(message->payload, payload, length);
-	return message;
-}
-
-static inline struct message *make_closure(struct local *local, rota_id to,
-					   closure_run *run,
-					   const void *capture, size_t length)
-{
-	struct message *message = pool_try_get(&local->cache.messages[0]);
-
-	if (unlikely(!message))
-		return NULL;
-	message->from = local->turn.self;
-	message_set(message, id_generation(to), 0, MESSAGE_CLOSURE,
-		    (unsigned)(length + sizeof(run)));
-	closure_fill(message, run, capture, length);
-	return message;
-}
-
-/* Link it behind the others; false if the chain is gone, or is refused. */
-static inline bool link_message(struct local *local, rota_id to,
-				struct message *message, bool *is_full)
-{
-	struct mailbox_chain *chain = &local->chain.messages;
-	AO_t was = worker_enter_hand(&local->worker);
-	bool is_open;
-
-	/* Relaxed: [H1] orders. */
-	is_open =
-		AO_load(&local->worker.xheld) == to && !local->chain.is_refused;
-	if (likely(is_open)) {
-		message->next = chain->newest;
-		if (!chain->newest)
-			chain->oldest = message;
-		chain->newest = message;
-		*is_full = ++chain->n == chain->lease;
-	}
-	worker_leave_hand(&local->worker, was);
-	return is_open;
-}
-
-/* @message may be NULL; it is freed if it does not go. */
-static inline bool join(struct local *local, rota_id to,
-			struct message *message)
-{
-	bool is_full;
-
-	if (unlikely(!message))
-		return false;
-	if (unlikely(!link_message(local, to, message, &is_full))) {
-		pool_put_back(&local->cache.messages[0], message);
-		return false;
-	}
-	local->chain.n_joined++;
-	if (unlikely(is_full))
-		renew(local);
-	return true;
-}
-
-bool chain_join(struct local *local, rota_id to, unsigned tag,
-		const void *payload, size_t length)
-{
-	return join(local, to, make(local, to, tag, payload, length));
-}
-
-bool chain_join_closure(struct local *local, rota_id to, closure_run *run,
-			const void *capture, size_t length)
-{
-	return join(local, to, make_closure(local, to, run, capture, length));
-}
-
 static void open_chain(struct local *local, struct actor *actor, rota_id to,
 		       unsigned lease)
 {
@@ -272,37 +190,20 @@ static void open_chain(struct local *local, struct actor *actor, rota_id to,
 	worker_leave_hand(&local->worker, was);
 }
 
-static inline bool begin(struct local *local, struct actor *actor, rota_id to,
-			 struct message *message)
+bool chain_begin(struct local *local, struct actor *actor, rota_id to,
+		 struct message *message)
 {
 	struct site site = site_of(local);
 	enum mailbox_push pushed;
 	unsigned lease;
 
-	if (unlikely(!message))
-		return false;
 	pushed = mailbox_push_leasing(&actor->xmail, message,
 				      actor_capacity(actor), &lease);
-	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED)) {
-		pool_put_back(&local->cache.messages[0], message);
+	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
 		return false;
-	}
 	if (pushed == MAILBOX_AWAKENED)
 		site_schedule(&site, actor);
 	if (lease > 0)
 		open_chain(local, actor, to, lease);
 	return true;
-}
-
-bool chain_begin(struct local *local, struct actor *actor, rota_id to,
-		 unsigned tag, const void *payload, size_t length)
-{
-	return begin(local, actor, to, make(local, to, tag, payload, length));
-}
-
-bool chain_begin_closure(struct local *local, struct actor *actor, rota_id to,
-			 closure_run *run, const void *capture, size_t length)
-{
-	return begin(local, actor, to,
-		     make_closure(local, to, run, capture, length));
 }

@@ -10,7 +10,6 @@
 #define ROTA_CORE_CHAIN_H
 
 #include "core/engine.h"
-#include "mailbox/closure.h"
 
 /* A chain that is not used by so many messages did not pay. */
 #define CHAIN_MIN 3
@@ -50,14 +49,41 @@ static inline void chain_end(struct local *local)
  */
 void chain_revoke(struct worker *worker);
 
+enum chain_link {
+	CHAIN_LINKED,
+	CHAIN_IS_FULL, /* linked; now chain_renew() */
+	CHAIN_IS_GONE  /* nothing was done: send it the other way */
+};
+
 /*
- * Send to the receiver of the open chain. False: nothing was done, send it the
- * other way.
+ * User code sends a message to the receiver of the open chain. Calls nothing:
+ * whoever has a hand in ours is waited for on the other way.
  */
-bool chain_join(struct local *local, rota_id to, unsigned tag,
-		const void *payload, size_t length);
-bool chain_join_closure(struct local *local, rota_id to, closure_run *run,
-			const void *capture, size_t length);
+static inline enum chain_link chain_link(struct local *local, rota_id to,
+					 struct message *message)
+{
+	struct mailbox_chain *messages = &local->chain.messages;
+	enum chain_link link = CHAIN_IS_GONE;
+
+	if (unlikely(!worker_try_step_in(&local->worker)))
+		return CHAIN_IS_GONE;
+	/* Relaxed: [H1] orders. */
+	if (likely(AO_load(&local->worker.xheld) == to &&
+		   !local->chain.is_refused)) {
+		message->next = messages->newest;
+		if (!messages->newest)
+			messages->oldest = message;
+		messages->newest = message;
+		local->chain.n_joined++;
+		link = ++messages->n == messages->lease ? CHAIN_IS_FULL
+							: CHAIN_LINKED;
+	}
+	worker_step_out(&local->worker);
+	return link;
+}
+
+/* The lease is used up: out with the chain, and lease again. 0. */
+int chain_renew(struct local *local);
 
 /*
  * One more send to whom the handler sent to last: does it open a chain? (Sends
@@ -75,10 +101,9 @@ static inline bool chain_is_due(struct local *local)
 	return ++chain->n_alike >= chain->open_at && local->worker.has_hand;
 }
 
-/* Send, and open a chain if there is room to lease. False: as above. */
+/* Send, and open a chain if there is room to lease. False: nothing was done,
+   send it the other way. */
 bool chain_begin(struct local *local, struct actor *actor, rota_id to,
-		 unsigned tag, const void *payload, size_t length);
-bool chain_begin_closure(struct local *local, struct actor *actor, rota_id to,
-			 closure_run *run, const void *capture, size_t length);
+		 struct message *message);
 
 #endif

@@ -384,6 +384,7 @@ bool engine_is_at_rest(struct engine *engine)
 	 * begun, read later, then they were equal in between. Tasks likewise.
 	 */
 	AO_t done = engine_sum(engine, offsetof(struct counters, xdone)) +
+		    engine_sum(engine, offsetof(struct counters, xalone)) +
 		    engine_sum(engine, offsetof(struct counters, xfinished));
 
 	return done == engine_sum(engine, offsetof(struct counters, xbegun)) +

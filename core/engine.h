@@ -43,6 +43,8 @@ struct counters {
 	 */
 	AO_t xbegun;
 	AO_t xdone;
+	AO_t xalone; /* turns of one message, handled in place: they count as
+	                done, and their messages as handled */
 	/* Likewise, tasks that were submitted, and those that came to their
 	   end, run or not. */
 	AO_t xsubmitted;
@@ -438,6 +440,15 @@ static inline void count_done(struct cache *cache)
 
 	/* [E1] pairs with engine_is_at_rest() */
 	AO_store_release(xdone, AO_load(xdone) + 1);
+}
+
+/* A turn of one message is done. */
+static inline void count_alone(struct cache *cache)
+{
+	AO_t *xalone = &cache->counters.xalone;
+
+	/* [E1] pairs with engine_is_at_rest() */
+	AO_store_release(xalone, AO_load(xalone) + 1);
 }
 
 static inline void count_submitted(struct cache *cache)

@@ -625,6 +625,23 @@ static inline int call_handler(struct local *local, struct actor *actor,
 	return result;
 }
 
+/* The same for a plain message, which @head says it is. */
+static inline int call_plain(struct local *local, struct actor *actor,
+			     struct message *message, AO_t head)
+{
+	struct behaviour *behaviour = (struct behaviour *)actor->task.class;
+	int result;
+
+	turn_set_message(&local->turn, message);
+	actor_count(actor);
+	worker_step_out(&local->worker);
+	result = behaviour->handle(actor_state(actor), message_head_tag(head),
+				   message->payload, message_head_size(head));
+	worker_step_in(&local->worker);
+	chain_end(local);
+	return result;
+}
+
 /* The message in hand has been taken out and is finished. */
 static void finish_message(struct local *local, struct message *message,
 			   int result)
@@ -831,15 +848,26 @@ end_message(struct local *local, struct message *message, int result)
 /* A counted message with no more than these needs nothing at its end. */
 #define FLAGS_IN_PLACE (MESSAGE_EXTENDED | MESSAGE_CLOSURE | MESSAGE_READ)
 
+static inline void put_plain(struct local *local, struct message *message)
+{
+	if (unlikely(!pool_try_put(&local->cache.messages[0], POOL_BATCH,
+				   message)))
+		pool_put(&local->engine->messages.of[0],
+			 &local->cache.messages[0], message);
+}
+
+/* What a handler may have done that does not end a message as usual. */
+#define MARKS_UNUSUAL \
+	(TURN_STOPS | TURN_ASKS | TURN_BLOCKS | TURN_SWAPPED | TURN_ABANDONED)
+
 static inline enum batch after_handler(struct local *local,
 				       struct message *message, int result)
 {
 	struct turn *turn = &local->turn;
 
 	/* First: a swapped message is gone. */
-	if (unlikely(turn->marks & (TURN_STOPS | TURN_ASKS | TURN_BLOCKS |
-				    TURN_SWAPPED | TURN_ABANDONED) ||
-		     result < 0 || message->flags & ~FLAGS_IN_PLACE))
+	if (unlikely(turn->marks & MARKS_UNUSUAL || result < 0 ||
+		     message->flags & ~FLAGS_IN_PLACE))
 		return end_message(local, message, result);
 	turn_set_due(turn, turn->due + 1);
 	count(&local->cache.counters.xmessages, 1);
@@ -949,10 +977,25 @@ static inline enum batch handle(struct local *local, struct actor *actor,
 	return after_handler(local, message, result);
 }
 
+/* The same for a plain message; see run_peek_plain(). */
+static inline enum batch handle_plain(struct local *local, struct actor *actor,
+				      struct message *message, AO_t head)
+{
+	struct turn *turn = &local->turn;
+	int result = call_plain(local, actor, message, head);
+
+	message = turn->message;
+	if (unlikely(turn->marks & MARKS_UNUSUAL || result < 0))
+		return end_message(local, message, result);
+	turn_set_due(turn, turn->due + 1);
+	count(&local->cache.counters.xmessages, 1);
+	put_plain(local, message);
+	return BATCH_GOES_ON;
+}
+
 /* A query is the first of some that are read at once, or is handled here. */
-static __attribute__((noinline)) enum batch
-handle_special(struct local *local, struct actor *actor,
-	       struct message *message)
+static enum batch handle_special(struct local *local, struct actor *actor,
+				 struct message *message)
 {
 	struct reads_timing timing;
 	enum batch batch;
@@ -969,6 +1012,15 @@ handle_special(struct local *local, struct actor *actor,
 	return batch;
 }
 
+/* It has flags, is large, or was sent to an earlier life. */
+static __attribute__((noinline)) enum batch
+handle_other(struct local *local, struct actor *actor, struct message *message)
+{
+	return is_ordinary(local, message, MESSAGE_SPECIAL | MESSAGE_READ)
+		       ? handle(local, actor, message)
+		       : handle_special(local, actor, message);
+}
+
 static __attribute__((noinline)) void run_batch(struct local *local)
 {
 	struct actor *actor = local->turn.actor;
@@ -977,6 +1029,7 @@ static __attribute__((noinline)) void run_batch(struct local *local)
 	for (;;) {
 		struct message *message;
 		enum batch batch;
+		AO_t head;
 
 		/* Relaxed: as in heed_signals(). */
 		if (unlikely((AO_load(&actor->xsignal) & SIGNAL_BITS) !=
@@ -989,10 +1042,14 @@ static __attribute__((noinline)) void run_batch(struct local *local)
 				return;
 			continue;
 		}
-		batch = likely(is_ordinary(local, message,
-					   MESSAGE_SPECIAL | MESSAGE_READ))
-				? handle(local, actor, message)
-				: handle_special(local, actor, message);
+		/* Relaxed: it is ours. */
+		head = AO_load(&message->xhead);
+		if (likely(message_head_generation(head) ==
+				   id_generation(local->turn.self) &&
+			   message_is_plain(head)))
+			batch = handle_plain(local, actor, message, head);
+		else
+			batch = handle_other(local, actor, message);
 		if (batch == BATCH_ENDED)
 			return;
 		if (share_is_used(local, &share)) {
@@ -1054,19 +1111,23 @@ peek_becomes_batch(struct local *local, struct message *message, int result)
 		run_batch(local);
 }
 
-static inline void run_peek(struct local *local, struct actor *actor, AO_t word,
-			    struct message *message)
+/* What a handler may have done that a message handled in place does not allow
+   for. */
+#define MARKS_OUT_OF_PLACE \
+	(TURN_STOPS | TURN_WAITED | TURN_ASKS | TURN_BLOCKS | TURN_ABANDONED)
+
+static __attribute__((noinline)) void run_peek(struct local *local, AO_t word)
 {
 	struct turn *turn = &local->turn;
+	struct actor *actor = turn->actor;
+	struct message *message = mailbox_newest(word);
 	int result;
 
 	turn->peeked = word;
 	turn_set_message(turn, message);
 	actor_count(actor);
 	result = call_handler(local, actor, message);
-	if (unlikely(result < 0 ||
-		     turn->marks & (TURN_STOPS | TURN_WAITED | TURN_ASKS |
-				    TURN_BLOCKS | TURN_ABANDONED) ||
+	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE ||
 		     !turn->peeked || message->flags & ~FLAGS_IN_PLACE ||
 		     !take_and_idle(actor, word))) {
 		peek_becomes_batch(local, message, result);
@@ -1074,9 +1135,34 @@ static inline void run_peek(struct local *local, struct actor *actor, AO_t word,
 	}
 	/* The actor is not ours any more. */
 	turn_set_self(turn, ROTA_NONE);
-	count(&local->cache.counters.xmessages, 1);
-	count_done(&local->cache);
+	count_alone(&local->cache);
 	message_put(&local->engine->messages, local->cache.messages, message);
+}
+
+/*
+ * The same for a plain message, written so that nothing but @local is kept in a
+ * register across the call: what is needed behind it is in the turn. @head: the
+ * message's.
+ */
+static inline void run_peek_plain(struct local *local, struct actor *actor,
+				  AO_t word, struct message *message, AO_t head)
+{
+	struct turn *turn = &local->turn;
+	int result;
+
+	turn->peeked = word;
+	result = call_plain(local, actor, message, head);
+	word = turn->peeked;
+	message = turn->message;
+	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE || !word ||
+		     !take_and_idle(turn->actor, word))) {
+		peek_becomes_batch(local, message, result);
+		return;
+	}
+	/* The actor is not ours any more. */
+	turn_set_self(turn, ROTA_NONE);
+	count_alone(&local->cache);
+	put_plain(local, message);
 }
 
 bool actor_is_fresh(const struct task *task)
@@ -1098,6 +1184,7 @@ void actor_run(struct task *task, struct worker *worker)
 	/* Relaxed: see heed_signals(). */
 	AO_t signal = AO_load(&actor->xsignal);
 	struct message *message = mailbox_newest(word);
+	AO_t head;
 
 	turn->actor = actor;
 	turn_set_self(turn, id_make(local->number, actor->slot,
@@ -1106,13 +1193,20 @@ void actor_run(struct task *task, struct worker *worker)
 	turn_set_due(turn, 0);
 	turn->marks = 0;
 	turn->reason = 0;
-	if (likely(message && !message->next && !actor->normal &&
-		   !actor->urgent && (signal & SIGNAL_BITS) == SIGNAL_LIVE &&
-		   !(word & MAILBOX_WAITERS) &&
-		   (message->generation & MESSAGE_GENERATION) ==
-			   signal_generation(signal) &&
-		   !(message->flags & MESSAGE_SPECIAL)))
-		run_peek(local, actor, word, message);
+	if (unlikely(!message || message->next ||
+		     ((uintptr_t)actor->normal | (uintptr_t)actor->urgent) ||
+		     (signal & SIGNAL_BITS) != SIGNAL_LIVE ||
+		     word & MAILBOX_WAITERS)) {
+		run_batch(local);
+		return;
+	}
+	/* Relaxed: it is ours. */
+	head = AO_load(&message->xhead);
+	if (likely(message_head_generation(head) == signal_generation(signal) &&
+		   message_is_plain(head)))
+		run_peek_plain(local, actor, word, message, head);
+	else if (is_ordinary(local, message, MESSAGE_SPECIAL))
+		run_peek(local, word);
 	else
 		run_batch(local);
 }

@@ -277,56 +277,6 @@ static __attribute__((noinline)) int post_far(rota_id to, unsigned tag,
 	return post_copy(to, tag, payload, length, 0, within);
 }
 
-/* A chain is open: the message joins it, or makes it go first. */
-static __attribute__((noinline)) int send_with_chain(rota_id to, unsigned tag,
-						     const void *payload,
-						     size_t length,
-						     int64_t within)
-{
-	struct local *local = local_here();
-
-	if (likely(to == chain_receiver(local) && length <= MESSAGE_INLINE &&
-		   tag <= ROTA_MAX_TAG && (payload || length == 0) &&
-		   chain_join(local, to, tag, payload, length)))
-		return 0;
-	chain_flush(local);
-	return post_far(to, tag, payload, length, within);
-}
-
-static __attribute__((noinline)) int
-send_and_open_chain(rota_id to, unsigned tag, const void *payload,
-		    size_t length, int64_t within, struct actor *actor)
-{
-	if (likely(chain_begin(local_here(), actor, to, tag, payload, length)))
-		return 0;
-	return post_far(to, tag, payload, length, within);
-}
-
-/* The same two, for casts. */
-static __attribute__((noinline)) int
-cast_with_chain(rota_id to, closure_run *run, const void *capture,
-		size_t length, int64_t within)
-{
-	struct local *local = local_here();
-
-	if (likely(to == chain_receiver(local) && length <= CLOSURE_INLINE &&
-		   (capture || length == 0) &&
-		   chain_join_closure(local, to, run, capture, length)))
-		return 0;
-	chain_flush(local);
-	return closure_post(to, run, capture, length, within);
-}
-
-static __attribute__((noinline)) int
-cast_and_open_chain(rota_id to, closure_run *run, const void *capture,
-		    size_t length, int64_t within, struct actor *actor)
-{
-	if (likely(chain_begin_closure(local_here(), actor, to, run, capture,
-				       length)))
-		return 0;
-	return closure_post(to, run, capture, length, within);
-}
-
 /*
  * What a small message is about: a tag and a payload, or, if @run is not NULL, a
  * function and its capture. All that takes them is inlined, and knows which.
@@ -363,21 +313,112 @@ INLINED int post_any(rota_id to, unsigned tag, closure_run *run,
 		   : post_far(to, tag, payload, length, within);
 }
 
+/* A block out of the magazine with a small message in it, or NULL. */
+INLINED struct message *make_small(struct local *local, rota_id to,
+				   unsigned tag, closure_run *run,
+				   const void *payload, size_t length)
+{
+	struct message *message = pool_try_get(&local->cache.messages[0]);
+
+	if (unlikely(!message))
+		return NULL;
+	message->from = local->turn.self;
+	fill_small(message, to, tag, run, payload, length);
+	return message;
+}
+
+/* What is in the chain goes first. */
+static __attribute__((noinline)) int
+send_past_chain(rota_id to, unsigned tag, closure_run *run, const void *payload,
+		size_t length, int64_t within)
+{
+	chain_flush(local_here());
+	return post_any(to, tag, run, payload, length, within);
+}
+
+/* A chain is open: the message joins it, or makes it go first. */
+INLINED int join_chain(rota_id to, unsigned tag, closure_run *run,
+		       const void *payload, size_t length, int64_t within)
+{
+	struct local *local = local_here();
+	struct message *message;
+	enum chain_link link;
+
+	if (unlikely(to != chain_receiver(local) ||
+		     !is_small(tag, run, payload, length)))
+		return send_past_chain(to, tag, run, payload, length, within);
+	message = make_small(local, to, tag, run, payload, length);
+	if (unlikely(!message))
+		return send_past_chain(to, tag, run, payload, length, within);
+	link = chain_link(local, to, message);
+	if (likely(link == CHAIN_LINKED))
+		return 0;
+	if (link == CHAIN_IS_FULL)
+		return chain_renew(local);
+	pool_put_back(&local->cache.messages[0], message);
+	return send_past_chain(to, tag, run, payload, length, within);
+}
+
+INLINED int open_chain(rota_id to, unsigned tag, closure_run *run,
+		       const void *payload, size_t length, int64_t within,
+		       struct actor *actor)
+{
+	struct local *local = local_here();
+	struct message *message =
+		make_small(local, to, tag, run, payload, length);
+
+	if (unlikely(!message))
+		return post_any(to, tag, run, payload, length, within);
+	if (likely(chain_begin(local, actor, to, message)))
+		return 0;
+	pool_put_back(&local->cache.messages[0], message);
+	return post_any(to, tag, run, payload, length, within);
+}
+
+/* Apart for the two kinds, so that each keeps as little in registers. */
+static __attribute__((noinline)) int message_joins(rota_id to, unsigned tag,
+						   const void *payload,
+						   size_t length,
+						   int64_t within)
+{
+	return join_chain(to, tag, NULL, payload, length, within);
+}
+
+static __attribute__((noinline)) int
+message_opens(rota_id to, unsigned tag, const void *payload, size_t length,
+	      int64_t within, struct actor *actor)
+{
+	return open_chain(to, tag, NULL, payload, length, within, actor);
+}
+
+static __attribute__((noinline)) int cast_joins(rota_id to, closure_run *run,
+						const void *capture,
+						size_t length, int64_t within)
+{
+	return join_chain(to, 0, run, capture, length, within);
+}
+
+static __attribute__((noinline)) int cast_opens(rota_id to, closure_run *run,
+						const void *capture,
+						size_t length, int64_t within,
+						struct actor *actor)
+{
+	return open_chain(to, 0, run, capture, length, within, actor);
+}
+
 INLINED int with_chain(rota_id to, unsigned tag, closure_run *run,
 		       const void *payload, size_t length, int64_t within)
 {
-	return run ? cast_with_chain(to, run, payload, length, within)
-		   : send_with_chain(to, tag, payload, length, within);
+	return run ? cast_joins(to, run, payload, length, within)
+		   : message_joins(to, tag, payload, length, within);
 }
 
 INLINED int and_open_chain(rota_id to, unsigned tag, closure_run *run,
 			   const void *payload, size_t length, int64_t within,
 			   struct actor *actor)
 {
-	return run ? cast_and_open_chain(to, run, payload, length, within,
-					 actor)
-		   : send_and_open_chain(to, tag, payload, length, within,
-					 actor);
+	return run ? cast_opens(to, run, payload, length, within, actor)
+		   : message_opens(to, tag, payload, length, within, actor);
 }
 
 /*
@@ -408,18 +449,16 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 	if (unlikely(local->chain.last == to && chain_is_due(local)))
 		return and_open_chain(to, tag, run, payload, length, within,
 				      actor);
-	message = pool_try_get(&local->cache.messages[0]);
+	message = make_small(local, to, tag, run, payload, length);
 	if (unlikely(!message))
 		return post_any(to, tag, run, payload, length, within);
 	local->chain.last = to;
-	message->from = local->turn.self;
-	fill_small(message, to, tag, run, payload, length);
 	pushed = mailbox_push(&actor->xmail, message, actor_capacity(actor), 0);
 	if (likely(pushed == MAILBOX_PUSHED))
 		return 0;
 	if (likely(pushed == MAILBOX_AWAKENED)) {
 		count_begun(&local->cache);
-		worker_push_next(&local->worker, &actor->task);
+		worker_push_next_outside(&local->worker, &actor->task);
 		return 0;
 	}
 	pool_put_back(&local->cache.messages[0], message);

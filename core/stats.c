@@ -26,7 +26,8 @@ static void add_cache(struct rota_stats *all, const struct cache *cache)
 	/* Relaxed: as above. */
 	all->abandoned += AO_load(&counters->xabandoned);
 	all->returned += AO_load(&counters->xreturned);
-	all->messages += AO_load(&counters->xmessages);
+	all->messages +=
+		AO_load(&counters->xmessages) + AO_load(&counters->xalone);
 	all->overdrafts += AO_load(&counters->xoverdrafts);
 	all->tasks += AO_load(&counters->xfinished);
 	all->late_replies += AO_load(&counters->xlate);

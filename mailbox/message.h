@@ -38,9 +38,9 @@ enum message_flag {
 struct message_head {
 	uint32_t generation; /* of the receiver: bits 0-23; crashes: 24-31 */
 	uint16_t tag;
-	uint8_t flags;
-	uint8_t size; /* 0 ... 40: bytes of payload; else MESSAGE_LARGE +
+	uint8_t size;  /* 0 ... 40: bytes of payload; else MESSAGE_LARGE +
 	                 class */
+	uint8_t flags; /* above the size: see message_is_plain() */
 };
 
 struct message {
@@ -56,8 +56,8 @@ struct message {
 		struct {    /* struct message_head, for the owner */
 			uint32_t generation;
 			uint16_t tag;
-			uint8_t flags;
 			uint8_t size;
+			uint8_t flags;
 		};
 	};
 	uint64_t from; /* id of the sender, 0: a thread */
@@ -77,12 +77,12 @@ static inline void message_set(struct message *message, uint32_t generation,
 			       unsigned tag, unsigned flags, unsigned size)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	AO_t word = generation | (AO_t)tag << 32 | (AO_t)flags << 48 |
-		    (AO_t)size << 56;
+	AO_t word = generation | (AO_t)tag << 32 | (AO_t)size << 48 |
+		    (AO_t)flags << 56;
 #else
 	AO_t word =
 		((union message_word){.head = {generation, (uint16_t)tag,
-					       (uint8_t)flags, (uint8_t)size}})
+					       (uint8_t)size, (uint8_t)flags}})
 			.word;
 #endif
 
@@ -105,6 +105,37 @@ static inline struct message_head message_look(const struct message *message)
 
 #define MESSAGE_LARGE 128
 #define MESSAGE_GENERATION 0xffffffu
+
+static inline uint32_t message_head_generation(AO_t head)
+{
+	return (union message_word){.word = head}.head.generation &
+	       MESSAGE_GENERATION;
+}
+
+static inline unsigned message_head_tag(AO_t head)
+{
+	return (union message_word){.word = head}.head.tag;
+}
+
+static inline unsigned message_head_size(AO_t head)
+{
+	return (union message_word){.word = head}.head.size;
+}
+
+/*
+ * A small message without any flag, which most are. One
+ * comparison says so, as the flags lie right above the size.
+ */
+static inline bool message_is_plain(AO_t head)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return head >> 48 <= MESSAGE_INLINE;
+#else
+	struct message_head fields = (union message_word){.word = head}.head;
+
+	return fields.flags == 0 && fields.size <= MESSAGE_INLINE;
+#endif
+}
 
 /* A moved buffer, as it travels. */
 struct owned {

@@ -228,6 +228,8 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 	worker->xplace = place;
 	worker->xended = 1;
 	worker->still_turns = TURNS_UNSEEN;
+	worker->direct_left = WORKER_MAX_DIRECT + 1;
+	worker->countdown = 1;
 	worker->chooses_tasks = crew->chance.chooses_tasks;
 	/* Where there is nobody who could be given it, nobody need take it. */
 	worker->has_hand = crew->can_revoke || crew->options.driven;

@@ -296,7 +296,7 @@ static void collect_inbox(struct worker *worker)
 		old = seen;
 	}
 	if (old == INBOX_LOOK)
-		worker->countdown = 0;
+		worker->countdown = 1;
 	if (old <= INBOX_LOOK)
 		return;
 	for (stack = (struct stack *)old; stack;) {
@@ -483,6 +483,12 @@ void worker_admit(struct worker *worker, struct task *task)
 	}
 }
 
+/* So many turns pass between this look and the next. */
+static void worker_plan_look(struct worker *worker, uint32_t turns)
+{
+	worker->stride = worker->countdown = turns + 1;
+}
+
 /*
  * Not on duty, or not as a member yet: take notice. True if it is to take no
  * tasks; then it has none any more, and looks around again at its next step.
@@ -498,7 +504,7 @@ static bool is_off_duty(struct worker *worker)
 	if (worker->is_member)
 		return false;
 	handover(worker);
-	worker->countdown = 0;
+	worker_plan_look(worker, 0);
 	return true;
 }
 
@@ -511,7 +517,7 @@ static unsigned first_list(struct worker *worker)
 }
 
 /* Every so often, however busy: time, and what comes from outside. How many
-   turns until the next look. */
+   turns may pass until the next look. */
 static uint32_t look_around(struct worker *worker)
 {
 	struct nodes *nodes = &worker->crew->nodes;
@@ -533,10 +539,8 @@ static uint32_t look_around(struct worker *worker)
 /* The turn after a look took so long: when is the next one due? */
 static void plan_look(struct worker *worker, AO_t ns)
 {
-	if (unlikely(ns * worker->countdown > WORKER_LOOK_NS)) {
-		worker->countdown = (uint32_t)(WORKER_LOOK_NS / ns);
-		worker->stride = worker->countdown + 1;
-	}
+	if (unlikely(ns * (worker->countdown - 1) > WORKER_LOOK_NS))
+		worker_plan_look(worker, (uint32_t)(WORKER_LOOK_NS / ns));
 }
 
 /* Take a share of the shared list; run one, queue the others. */
@@ -604,12 +608,6 @@ static void choose_task(struct worker *worker)
 	}
 }
 
-/*
- * How often in a row the run-next slot may be served while others wait: more
- * and a pair that plays ping-pong keeps everybody else from running.
- */
-#define MAX_DIRECT 3
-
 static inline struct task *take_next(struct worker *worker)
 {
 	struct task *task;
@@ -637,7 +635,7 @@ static __attribute__((noinline)) struct task *next_queued(struct worker *worker)
 {
 	struct task *task;
 
-	worker->n_direct = 0;
+	worker->direct_left = WORKER_MAX_DIRECT + 1;
 	task = take_forked(worker, false);
 	if (unlikely(task != NULL))
 		return task;
@@ -657,9 +655,13 @@ static inline struct task *next_task(struct worker *worker)
 	struct task *task = take_next(worker);
 
 	if (likely(task != NULL)) {
-		if (worker->n_direct++ < MAX_DIRECT ||
-		    (worker_backlog(worker) == 0 && !worker->pinned_first))
+		if (likely(--worker->direct_left != 0))
 			return task;
+		if (worker_backlog(worker) == 0 && !worker->pinned_first) {
+			worker->direct_left =
+				WORKER_MAX_DIRECT; /* it is the first */
+			return task;
+		}
 		worker_push_last(worker, task);
 	}
 	return next_queued(worker);
@@ -698,13 +700,53 @@ static void run_timed(struct worker *worker, struct task *task)
 	worker_note_time(class, ns);
 }
 
+/* Of what lies here; what lies in shared lists has its turn in look_around(). */
+static bool has_only_ended_waits(const struct worker *worker)
+{
+	/* Relaxed: the owner's own. */
+	return AO_load(&worker->xnext) == 0 && worker_backlog(worker) == 0 &&
+	       nest_length(&worker->nest) == 0 && !worker->home;
+}
+
+/* The next task; NULL: there is none. Returns later, and again on this stack, if
+   a wait that has ended goes first. */
+static inline struct task *choose(struct worker *worker, AO_t turns)
+{
+	struct task *task;
+
+	if (unlikely(worker->pinned_first &&
+		     (turns % 2 == 0 || has_only_ended_waits(worker))))
+		resume(worker);
+	task = next_task(worker);
+	if (unlikely(!task)) {
+		if (worker->pinned_first)
+			resume(worker);
+		return NULL;
+	}
+	if (unlikely(worker->is_searching))
+		steal_end_search(worker);
+	return task;
+}
+
+static __attribute__((noinline)) enum worker_step
+look_and_step(struct worker *worker, AO_t turns)
+{
+	struct task *task;
+
+	worker_plan_look(worker, look_around(worker));
+	task = choose(worker, turns);
+	if (!task)
+		return STEP_IDLE;
+	run_timed(worker, task);
+	return STEP_RAN;
+}
+
 /* In the loop of a thread without a call: that is 7 % of a short message. */
 static inline __attribute__((always_inline)) enum worker_step
 step(struct worker *worker)
 {
 	/* Relaxed: the owner's own counter, a sign of life to others. */
 	AO_t turns = AO_load(&worker->xturns) + 1;
-	bool is_timed = false;
 	struct task *task;
 
 	/* Relaxed: as above. */
@@ -712,23 +754,13 @@ step(struct worker *worker)
 	/* Relaxed: a hint; collect_inbox() orders, sleeping checks again. */
 	if (unlikely(AO_load(&worker->xinbox) != 0))
 		collect_inbox(worker);
-	if (unlikely(worker->countdown-- == 0)) {
-		worker->countdown = look_around(worker);
-		worker->stride = worker->countdown + 1;
-		is_timed = true;
-	}
-	if (unlikely(worker->pinned_first && turns % 2 == 0))
-		resume(worker);
-	task = next_task(worker);
-	if (unlikely(!task)) {
-		if (worker->pinned_first)
-			resume(worker);
+	if (unlikely(--worker->countdown == 0))
+		return look_and_step(worker, turns);
+	task = choose(worker, turns);
+	if (unlikely(!task))
 		return STEP_IDLE;
-	}
-	if (unlikely(worker->is_searching))
-		steal_end_search(worker);
 	/* Relaxed: an estimate. */
-	if (unlikely(is_timed || AO_load(&task->class->xmean_ns) == 0))
+	if (unlikely(AO_load(&task->class->xmean_ns) == 0))
 		run_timed(worker, task);
 	else
 		task->class->run(task, worker);

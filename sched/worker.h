@@ -48,6 +48,12 @@ struct drive;
 #define WORKER_LOOK_AROUND 61
 #define WORKER_LOOK_NS 500000
 
+/*
+ * How often in a row the run-next slot may be served while others wait: more
+ * and a pair that plays ping-pong keeps everybody else from running.
+ */
+#define WORKER_MAX_DIRECT 3
+
 /* A thief's stay with fresh tasks that it stole, until it runs out of work. */
 struct spread {
 	struct worker *victim; /* NULL: none */
@@ -90,12 +96,14 @@ struct worker {
 	uint32_t n_forked;     /* while the nest was empty */
 	uint64_t served_oldest_ns; /* when we took from the spill's old end */
 	struct crew *crew;
-	uint32_t n_direct;  /* turns in a row from the slot */
-	uint32_t pushes;    /* into the ring, for every 16th */
-	uint32_t countdown; /* turns until the next look around */
-	uint32_t stride;    /* ... since the last one */
-	uint32_t n_vain;    /* looks for work that others saw too */
-	uint32_t n_looks;   /* around, for every 8th */
+	uint32_t direct_left; /* turns in a row from the slot, until the others
+	                         have theirs; see next_task() */
+	uint32_t pushes;      /* into the ring, for every 16th */
+	uint32_t countdown;   /* the turn that looks around is that at which it
+	                       becomes 0 */
+	uint32_t stride;      /* what it was after the last look */
+	uint32_t n_vain;      /* looks for work that others saw too */
+	uint32_t n_looks;     /* around, for every 8th */
 	unsigned number;
 	unsigned seat;	  /* the place that the thread is bound to */
 	uint64_t left_ns; /* when it became no member */
@@ -377,6 +385,20 @@ static inline void worker_step_in(struct worker *worker)
 		worker_await_hand(worker);
 }
 
+/* The same for user code that would rather not wait: false, and it is as before,
+   if somebody has a hand in ours. */
+static inline bool worker_try_step_in(struct worker *worker)
+{
+	/* Relaxed: see worker_step_in(). */
+	AO_store(&worker->xbusy, 1);
+	AO_compiler_barrier();
+	/* [H1] pairs with hand_release(): what was taken is gone */
+	if (likely(AO_load_acquire(&worker->xrevoked) == 0))
+		return true;
+	AO_store_release(&worker->xbusy, 0); /* [H1] nothing was touched */
+	return false;
+}
+
 /* Right before the user's function is called. */
 static inline void worker_step_out(struct worker *worker)
 {
@@ -470,6 +492,22 @@ static inline void worker_push_next(struct worker *worker, struct task *task)
 		/* Relaxed: [H1] orders. */
 		AO_store(&worker->xnext, (AO_t)task);
 		worker_leave_hand(worker, was);
+	} else {
+		worker_displace_next(worker, task);
+	}
+}
+
+/* The same, called from user code that the loop has called. */
+static inline void worker_push_next_outside(struct worker *worker,
+					    struct task *task)
+{
+	/* Relaxed: only the owner makes it other than 0. */
+	if (likely(AO_load(&worker->xnext) == 0 && worker->has_hand &&
+		   task_expected_ns(task) <= DIRECT_MAX_NS &&
+		   worker_try_step_in(worker))) {
+		/* Relaxed: [H1] orders. */
+		AO_store(&worker->xnext, (AO_t)task);
+		worker_step_out(worker);
 	} else {
 		worker_displace_next(worker, task);
 	}

@@ -27,9 +27,9 @@ const char *argp_program_version = "rota-micro " ROTA_VERSION_STRING;
 #define MAX_REPEAT 1000
 
 static const struct micro *const tables[] = {
-	micros_clock,  micros_context, micros_stack,
-	micros_memory, micros_mailbox, micros_queue,
-	micros_timer,  micros_park,    micros_spawn,
+	micros_clock,	micros_context, micros_stack, micros_memory,
+	micros_mailbox, micros_queue,	micros_timer, micros_park,
+	micros_spawn,	micros_floor,
 };
 
 struct arguments {

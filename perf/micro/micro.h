@@ -31,6 +31,7 @@ struct micro {
 /* Each ended by name == NULL. */
 extern const struct micro micros_clock[];
 extern const struct micro micros_context[];
+extern const struct micro micros_floor[];
 extern const struct micro micros_mailbox[];
 extern const struct micro micros_memory[];
 extern const struct micro micros_park[];

@@ -259,7 +259,7 @@ static void retire_with_tasks(void)
 	worker_push_last(two, &tasks[0]);
 	worker_push_last(two, &tasks[1]);
 	cr_assert_eq(roster_set(&crew, 1), 0);
-	two->countdown = 0;
+	two->countdown = 1;
 }
 
 Test(roster, who_retires_runs_no_more_and_keeps_nothing, .init = begin,
