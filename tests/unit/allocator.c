@@ -150,7 +150,7 @@ Test(allocator, gets_everything_back, .timeout = HANG)
 	char *bytes = calloc(1, ROTA_MAX_PAYLOAD);
 	struct hold hold = {0};
 
-	for (int round = 0; round < 5; round++) {
+	for (int round = 0; round < SIZED(5, 2); round++) {
 		rota_id id;
 
 		engine_start_with_books(2);
