@@ -1122,7 +1122,8 @@ Test(here, with_the_help_of_the_thread_where_turns_wait, .timeout = HANG)
 	}
 	thread_join(thread);
 	cr_assert_eq(outsider.result, 0);
-	cr_assert_eq(gate.result, -ECANCELED);
+	/* Whom it waits for may have been ended before it is told. */
+	cr_assert(gate.result == -ECANCELED || gate.result == 0);
 	cr_assert_eq(rota_run_some(engine, 1), -ESRCH);
 }
 
