@@ -456,16 +456,17 @@ int rota_quiesce(rota_engine *handle, int64_t within)
 static void signal_slot(struct engine *engine, uint32_t number)
 {
 	struct actor *actor = slabs_cell(engine->actors.xentry, number);
-	struct site site = {.engine = engine,
-			    .shard = &engine->shards[0],
-			    .cache = &engine->shards[0].cache,
-			    .record = thread_record_here()};
-	AO_t signal;
-
 	/* Relaxed: looked at again until all have ended. */
-	signal = AO_load(&actor->xsignal);
+	AO_t signal = AO_load(&actor->xsignal);
+	struct site site;
+
+	/* Of most cells nobody has made anything yet. */
 	if (!(signal & SIGNAL_LIVE) || (signal & SIGNAL_ENGINE))
 		return;
+	site = (struct site){.engine = engine,
+			     .shard = &engine->shards[0],
+			     .cache = &engine->shards[0].cache,
+			     .record = thread_record_here()};
 	spin_lock(&site.shard->xlock);
 	actor_signal(&site, actor,
 		     id_make(engine->number, number, signal_generation(signal)),

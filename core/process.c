@@ -749,8 +749,8 @@ static int receive_in_hand(struct local *local, const struct rota_tags *tags,
 	struct receiving r = {.is_time_over = within <= 0};
 	int error;
 
-	if (local->turn.marks & TURN_ABANDONED)
-		return -ECANCELED;
+	if (!received)
+		return -EINVAL;
 	if (is_ended(local))
 		return -ESHUTDOWN;
 	/* Those below a callback, or a task, know this worker. */
@@ -769,19 +769,30 @@ static int receive_in_hand(struct local *local, const struct rota_tags *tags,
 	return receive(&r, received);
 }
 
-int rota_receive(const struct rota_tags *tags, int64_t within,
-		 struct rota_received *received)
+/* Into the hand, for a call by which a handler chooses. 0, or why it may not. */
+static int enter(struct local **at, AO_t *was)
 {
-	struct local *local = local_in_turn();
-	AO_t was;
-	int error;
+	struct local *local = *at = local_in_turn();
 
 	if (!local || turn_only_reads(local))
 		return -EPERM;
-	if (!received)
-		return -EINVAL;
 	chain_close(local);
-	was = worker_enter_hand(&local->worker);
+	*was = worker_enter_hand(&local->worker);
+	if (!(local->turn.marks & TURN_ABANDONED))
+		return 0;
+	worker_leave_hand(&local->worker, *was);
+	return -ECANCELED;
+}
+
+int rota_receive(const struct rota_tags *tags, int64_t within,
+		 struct rota_received *received)
+{
+	struct local *local;
+	AO_t was;
+	int error = enter(&local, &was);
+
+	if (error)
+		return error;
 	error = receive_in_hand(local, tags, within, received);
 	worker_leave_hand(worker_again(), was);
 	return error;
@@ -809,12 +820,9 @@ int rota_tags_add(struct rota_tags *tags, unsigned tag)
 
 static int accept_in_hand(struct local *local, const struct rota_tags *tags)
 {
-	struct desk *desk;
+	struct desk *desk = desk_here(local);
 	int error = 0;
 
-	if (local->turn.marks & TURN_ABANDONED)
-		return -ECANCELED;
-	desk = desk_here(local);
 	if (!desk && (!tags || tags->mask == 0))
 		return 0;
 	if (!desk)
@@ -831,14 +839,12 @@ static int accept_in_hand(struct local *local, const struct rota_tags *tags)
 
 int rota_accept(const struct rota_tags *tags)
 {
-	struct local *local = local_in_turn();
+	struct local *local;
 	AO_t was;
-	int error;
+	int error = enter(&local, &was);
 
-	if (!local || turn_only_reads(local))
-		return -EPERM;
-	chain_close(local);
-	was = worker_enter_hand(&local->worker);
+	if (error)
+		return error;
 	error = accept_in_hand(local, tags);
 	worker_leave_hand(&local->worker, was);
 	return error;
@@ -894,8 +900,6 @@ static int stash_in_hand(struct local *local)
 	struct desk *desk;
 	int error;
 
-	if (local->turn.marks & TURN_ABANDONED)
-		return -ECANCELED;
 	if (!local->turn.message || is_request(local->turn.message))
 		return -EINVAL;
 	desk = desk_make(local, &error);
@@ -910,14 +914,12 @@ static int stash_in_hand(struct local *local)
 
 int rota_stash(void)
 {
-	struct local *local = local_in_turn();
+	struct local *local;
 	AO_t was;
-	int error;
+	int error = enter(&local, &was);
 
-	if (!local || turn_only_reads(local))
-		return -EPERM;
-	chain_close(local);
-	was = worker_enter_hand(&local->worker);
+	if (error)
+		return error;
 	error = stash_in_hand(local);
 	worker_leave_hand(&local->worker, was);
 	return error;
@@ -925,11 +927,8 @@ int rota_stash(void)
 
 static int unstash_in_hand(struct local *local)
 {
-	struct desk *desk;
+	struct desk *desk = desk_here(local);
 
-	if (local->turn.marks & TURN_ABANDONED)
-		return -ECANCELED;
-	desk = desk_here(local);
 	if (!desk)
 		return 0;
 	if (local->turn.peeked)
@@ -939,14 +938,12 @@ static int unstash_in_hand(struct local *local)
 
 int rota_unstash(void)
 {
-	struct local *local = local_in_turn();
+	struct local *local;
 	AO_t was;
-	int n;
+	int n = enter(&local, &was);
 
-	if (!local || turn_only_reads(local))
-		return -EPERM;
-	chain_close(local);
-	was = worker_enter_hand(&local->worker);
+	if (n)
+		return n;
 	n = unstash_in_hand(local);
 	worker_leave_hand(&local->worker, was);
 	return n;
@@ -960,8 +957,8 @@ static int become_in_hand(struct local *local,
 	struct behaviour *own, *other;
 	int error = 0;
 
-	if (local->turn.marks & TURN_ABANDONED)
-		return -ECANCELED;
+	if (!origin)
+		return -EINVAL;
 	own = own_behaviour(local->turn.actor);
 	if (unlikely(own->class.home != NULL))
 		other = dedicated_behaviour(local->engine, own->class.home,
@@ -979,16 +976,12 @@ static int become_in_hand(struct local *local,
 
 int rota_become(const struct rota_behaviour *origin)
 {
-	struct local *local = local_in_turn();
+	struct local *local;
 	AO_t was;
-	int error;
+	int error = enter(&local, &was);
 
-	if (!local || turn_only_reads(local))
-		return -EPERM;
-	if (!origin)
-		return -EINVAL;
-	chain_close(local);
-	was = worker_enter_hand(&local->worker);
+	if (error)
+		return error;
 	error = become_in_hand(local, origin);
 	worker_leave_hand(&local->worker, was);
 	return error;

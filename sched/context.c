@@ -17,8 +17,11 @@
  * AddressSanitizer fake stack for its next life; no call of its API could
  * destroy it from outside. Frames of the last life are unpoisoned in
  * context_make() and reclaimed after start() has said that nobody returns to
- * them. ThreadSanitizer's fibers cannot be rewound, so each life gets a new
- * one.
+ * them. ThreadSanitizer's fibers cannot be rewound: each life leaves entries
+ * on the fiber's stack of calls for the frames that nobody returned from. But
+ * to make one costs a millisecond with gcc's, so a few lives share one. No race
+ * is hidden by that: whoever makes a stack again has come after its last life,
+ * or has raced already for what the pool keeps about it.
  *
  * Rejected:   errno and the signal mask as part of a context: the former
  *             belongs to the turn (stack.h), the latter costs a system call.
@@ -68,15 +71,29 @@ struct start {
 
 #define STACK_ALIGN ((uintptr_t)16)
 
+#if WITH_TSAN
+/* Entries of a life: a dozen, more where it was given up; there is room for
+   65,536. */
+#define FIBER_LIVES 16
+
+static void renew_fiber(struct context *context)
+{
+	if (context->fiber && ++context->n_lives < FIBER_LIVES)
+		return;
+	if (context->fiber)
+		__tsan_destroy_fiber(context->fiber);
+	context->fiber = __tsan_create_fiber(0);
+	context->n_lives = 0;
+}
+#endif
+
 static void sanitize_make(struct context *context)
 {
 #if WITH_ASAN
 	__asan_unpoison_memory_region(context->low, context->size);
 #endif
 #if WITH_TSAN
-	if (context->fiber)
-		__tsan_destroy_fiber(context->fiber);
-	context->fiber = __tsan_create_fiber(0);
+	renew_fiber(context);
 #endif
 	(void)context;
 }

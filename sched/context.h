@@ -13,8 +13,11 @@
  */
 struct context {
 	void *sp;
-	void *fiber;	 /* ThreadSanitizer's, or NULL */
-	void *fake;	 /* AddressSanitizer's fake stack while suspended */
+	void *fiber; /* ThreadSanitizer's, or NULL */
+	union {
+		void *fake; /* AddressSanitizer's fake stack while suspended */
+		size_t n_lives; /* ... or for how many lives @fiber has served */
+	};
 	const void *low; /* lowest byte of the stack */
 	size_t size;
 };

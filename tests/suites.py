@@ -46,7 +46,8 @@ CONFIGS = {
     "debug": Config("gcc"),
     "asan-gcc": Config("gcc", *ASAN, stress=20, patience=2),
     "asan-clang": Config("clang", *ASAN, stress=20, patience=2),
-    "tsan-gcc": Config("gcc", *TSAN, stress=3, patience=4),
+    # The same races are looked for twice, and gcc's runtime is the slower one.
+    "tsan-gcc": Config("gcc", *TSAN, stress=2, patience=4),
     "tsan-clang": Config("clang", *TSAN, stress=3, patience=4),
     "aarch64": Config("cross", stress=10, patience=10),
 }
@@ -64,6 +65,10 @@ SUITES = {
     "aarch64": [("debug" if os.uname().machine == "aarch64" else "aarch64",
                  "unit")],
 }
+
+# Per configuration: the (Meson suite, program) for whose sake it is built. None
+# in their place: all that there is. Filled by plan().
+NEEDS = {name: set() for name in CONFIGS}
 
 
 class Count:
@@ -169,6 +174,29 @@ def configure(name, config, folder, log):
     return True
 
 
+def read_info(folder, what):
+    with open(os.path.join(folder, "meson-info", f"intro-{what}.json")) as file:
+        return json.load(file)
+
+
+def targets(name, folder):
+    """What ninja is to make: what the tests that are wanted of this build need,
+    or, if more than tests is wanted, all."""
+    if None in NEEDS[name]:
+        return []
+    files = {target["id"]: target["filename"]
+             for target in read_info(folder, "targets")}
+    found = set()
+    for test in read_info(folder, "tests"):
+        suites = {suite.rpartition(":")[2] for suite in test["suite"]}
+        if any(suite in suites and program in ("", test["name"])
+               for suite, program in NEEDS[name]):
+            found.update(os.path.relpath(path, folder)
+                         for target in test["depends"] for path in files[target])
+    # A program of that name may be in another suite only.
+    return sorted(found) or ["build.ninja"]
+
+
 def build(suite, name, built={}):
     """True if build/NAME is up to date. Tried once per run."""
     if name in built:
@@ -180,8 +208,8 @@ def build(suite, name, built={}):
     open(log, "w").close()
     try:
         built[name] = (configure(name, CONFIGS[name], folder, log) and
-                       run_logged(["ninja", "-C", folder, f"-j{JOBS}"],
-                                  log) == 0)
+                       run_logged(["ninja", "-C", folder, f"-j{JOBS}",
+                                   *targets(name, folder)], log) == 0)
     except subprocess.CalledProcessError:
         built[name] = False
     say(suite, name, "built" if built[name] else "BUILD FAILED", start)
@@ -329,6 +357,16 @@ def run_sources(suite, config):
     return count
 
 
+def plan(wanted):
+    """Nothing is built that nobody is going to run."""
+    for suite, program in wanted:
+        for kind, what in SUITES[suite]:
+            if kind == "sources":
+                NEEDS[what].add(None)
+            elif kind != "script":
+                NEEDS[kind].add((what, program))
+
+
 def main():
     wanted = [name.partition(":")[::2] for name in sys.argv[1:]]
     for name, _ in wanted:
@@ -336,9 +374,12 @@ def main():
             print(f"tests/run: there is no suite {name}. See --help.",
                   file=sys.stderr)
             return 2
+    wanted_all = not wanted
+    wanted = wanted or [(name, "") for name in SUITES]
+    plan(wanted)
     total = Count()
     start = time.monotonic()
-    for suite, program in wanted or [(name, "") for name in SUITES]:
+    for suite, program in wanted:
         for kind, what in SUITES[suite]:
             if kind == "script":
                 total.add(run_script(suite, what, program))
@@ -349,7 +390,7 @@ def main():
     if total.passed + total.failed == 0:
         print("Nothing was run.")
         total.failed = 1
-    say("all" if not wanted else "these", "", "", start)
+    say("all" if wanted_all else "these", "", "", start)
     print(total)
     return 1 if total.failed else 0
 

@@ -109,7 +109,7 @@ Test(cycle, of_64_actors, .timeout = STRESS)
 /* Many circles here are longer than a turn walks. */
 Test(cycle, of_1000_actors, .timeout = STRESS)
 {
-	size_t n = SIZED(MAX_ACTORS, 300);
+	size_t n = SIZED(MAX_ACTORS, 200);
 
 	weave(2, 1, n, check_stress(20));
 	weave(1, 1, n, check_stress(20));

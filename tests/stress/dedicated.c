@@ -7,36 +7,9 @@
  * handled or reported, nobody's turns leave his thread, and all threads are gone
  * in the end.
  */
-#include "tests/unit/support.h"
-
-#include <dirent.h>
-
 #include <rota/host.h>
 
-static unsigned n_threads(void)
-{
-	DIR *folder = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	while (folder && readdir(folder))
-		n++;
-	if (folder)
-		closedir(folder);
-	return n - 2;
-}
-
-static void *no_thread(void *arg)
-{
-	return arg;
-}
-
-/* The same, where an engine is still to start: a sanitizer has a thread of its
-   own from when the first other one is made. */
-static unsigned n_threads_before(void)
-{
-	thread_join(thread_start(no_thread, NULL));
-	return n_threads();
-}
+#include "tests/unit/threads.h"
 
 /* ---- walkers: each hop is a message to somebody else ---- */
 

@@ -137,13 +137,20 @@ static void engine_start_with_books(unsigned workers)
 
 /* ---- balance ---- */
 
+static uint64_t bytes_but_stacks(void)
+{
+	struct rota_stats sums = counters();
+
+	return sums.memory - sums.memory_of[ROTA_MEMORY_STACKS];
+}
+
 Test(allocator, gets_everything_back, .timeout = HANG)
 {
 	static struct record record;
 	char *bytes = calloc(1, ROTA_MAX_PAYLOAD);
 	struct hold hold = {0};
 
-	for (int round = 0; round < 5; round++) {
+	for (int round = 0; round < SIZED(5, 2); round++) {
 		rota_id id;
 
 		engine_start_with_books(2);
@@ -161,9 +168,8 @@ Test(allocator, gets_everything_back, .timeout = HANG)
 			cr_assert_eq(rota_send_after(id, 1, NULL, 0,
 						     ROTA_S(3600), NULL),
 				     0);
-		cr_assert_eq(counters().memory -
-				     counters().memory_of[ROTA_MEMORY_STACKS],
-			     books_bytes());
+		/* The worker may be about to take another stack. */
+		AWAIT(bytes_but_stacks() == books_bytes());
 		engine_stop();
 		expect_balance();
 	}

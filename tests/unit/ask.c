@@ -44,11 +44,13 @@ Test(ask, many_workers_do_no_harm, .timeout = HANG)
 	answers_on(64, false);
 }
 
+#define AGAIN SIZED(10000, 1000)
+
 static int act_many(void *arg)
 {
 	struct asked *a = arg;
 
-	for (uint64_t i = 0; i < 10000; i++) {
+	for (uint64_t i = 0; i < AGAIN; i++) {
 		uint64_t reply = 1;
 
 		a->result = rota_ask(a->to, TWICE, &i, sizeof(i), &reply,
@@ -69,7 +71,7 @@ Test(ask, a_handler_may_ask_again_and_again, .timeout = HANG)
 	a = asked_of(servant_spawn(1, NULL), TWICE, 0);
 	ACTS(puppet_spawn(NULL, 0), act_many, &a);
 	AWAIT(flag_is_up(&a.ended));
-	cr_assert_eq(a.value, 10000);
+	cr_assert_eq(a.value, AGAIN);
 	engine_stop();
 }
 

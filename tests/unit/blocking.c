@@ -2,25 +2,12 @@
 /*
  * blocking - are others served while turns block, and do regions end well?
  */
-#include <dirent.h>
 #include <semaphore.h>
 
 #include <rota/task.h>
 
 #include "core/engine.h"
-#include "tests/unit/support.h"
-
-static unsigned n_threads(void)
-{
-	DIR *folder = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	while (folder && readdir(folder))
-		n++;
-	if (folder)
-		closedir(folder);
-	return n - 2;
-}
+#include "tests/unit/threads.h"
 
 /* What the log said. */
 static struct tally n_lines;
@@ -424,11 +411,6 @@ static int act_block_until(void *arg)
 	return 0;
 }
 
-static void *do_nothing(void *arg)
-{
-	return arg;
-}
-
 Test(blocking, a_stop_waits_for_it_and_ends_the_others, .timeout = HANG)
 {
 	struct stall stall = {0};
@@ -436,9 +418,7 @@ Test(blocking, a_stop_waits_for_it_and_ends_the_others, .timeout = HANG)
 	rota_engine *stopped;
 	unsigned before;
 
-	/* A sanitizer makes a thread of its own beside the first one. */
-	thread_join(thread_start(do_nothing, NULL));
-	before = n_threads();
+	before = n_threads_before();
 	start(1, 1);
 	for (size_t i = 0; i < 50; i++)
 		others[i] = puppet_spawn(NULL, 0);

@@ -90,7 +90,8 @@ static struct burst burst_of(rota_id to, size_t n, struct expecting *expecting)
 static void arrive_in_order(unsigned workers, unsigned mailbox)
 {
 	static struct expecting expecting;
-	static const size_t n[] = {1, 2, 3, 4, 5, 8, 63, 64, 65, 5000};
+	static const size_t n[] = {1, 2,  3,  4,  5,
+				   8, 63, 64, 65, SIZED(5000, 500)};
 	struct burst burst;
 	rota_id sender, to;
 

@@ -83,7 +83,7 @@ Test(cycle, is_broken_on_one_worker, .timeout = HANG)
 
 Test(cycle, is_broken_on_64_workers, .timeout = HANG)
 {
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < SIZED(5, 2); i++)
 		ring(50, 64, false, ROTA_FOREVER);
 }
 
@@ -251,7 +251,7 @@ Test(cycle, long_one_of_joins_with_deadlines_ends_by_itself, .timeout = HANG)
 /* The engine goes away while its monitor walks. */
 Test(cycle, long_one_is_stopped_with_its_engine, .timeout = HANG)
 {
-	for (int round = 0; round < SIZED(20, 5); round++) {
+	for (int round = 0; round < N_WAITS(20, 5); round++) {
 		static size_t to[LONG];
 		struct hold hold = {0};
 
@@ -319,13 +319,13 @@ static void chatter(unsigned workers, unsigned capacity, uint64_t n)
 Test(cycle, two_that_talk_to_each_other_at_capacity_1, .timeout = HANG)
 {
 	for (unsigned workers = 1; workers <= 4; workers++)
-		chatter(workers, 1, SIZED(2000, 500));
+		chatter(workers, 1, N_WAITS(2000, 500));
 }
 
 Test(cycle, two_that_talk_to_each_other_at_capacity_2_and_64, .timeout = HANG)
 {
-	chatter(2, 2, SIZED(5000, 500));
-	chatter(2, 64, SIZED(5000, 500));
+	chatter(2, 2, N_WAITS(5000, 500));
+	chatter(2, 64, N_WAITS(5000, 500));
 }
 
 /* Pings to random others, pongs back: the benchmark `big` in small. */
@@ -405,23 +405,23 @@ static void big(unsigned workers, unsigned capacity, uint64_t pings)
 
 Test(cycle, big_ends_at_capacity_1_with_1_worker, .timeout = HANG)
 {
-	big(1, 1, SIZED(500, 100));
+	big(1, 1, N_WAITS(500, 100));
 }
 
 Test(cycle, big_ends_at_capacity_1_with_2_workers, .timeout = HANG)
 {
-	big(2, 1, SIZED(500, 100));
+	big(2, 1, N_WAITS(500, 100));
 }
 
 Test(cycle, big_ends_at_capacity_1_with_64_workers, .timeout = HANG)
 {
-	big(64, 1, SIZED(200, 30));
+	big(64, 1, N_WAITS(200, 30));
 }
 
 Test(cycle, big_ends_at_capacity_2_and_8, .timeout = HANG)
 {
-	big(2, 2, SIZED(500, 100));
-	big(2, 8, SIZED(500, 100));
+	big(2, 2, N_WAITS(500, 100));
+	big(2, 8, N_WAITS(500, 100));
 }
 
 /* ---- circles that are not only of room ---- */

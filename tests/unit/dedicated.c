@@ -2,9 +2,6 @@
 /*
  * dedicated - actors on a thread of their own, or of their group
  */
-#include "tests/unit/support.h"
-
-#include <dirent.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,39 +13,7 @@
 #include <rota/task.h>
 #include <rota/wait.h>
 
-/* Threads of this process. */
-static unsigned n_threads(void)
-{
-	DIR *folder = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	while (folder && readdir(folder))
-		n++;
-	if (folder)
-		closedir(folder);
-	return n - 2;
-}
-
-static void *no_thread(void *arg)
-{
-	return arg;
-}
-
-/* The same, where an engine is still to start: a sanitizer has a thread of its
-   own from when the first other one is made. */
-static unsigned n_threads_before(void)
-{
-	unsigned n, again;
-
-	thread_join(thread_start(no_thread, NULL));
-	/* One that was joined is seen for a moment still. */
-	for (again = n_threads(), n = 0; again != n;) {
-		n = again;
-		nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
-		again = n_threads();
-	}
-	return n;
-}
+#include "tests/unit/threads.h"
 
 static rota_id try_dedicated(const char *group, unsigned flags, unsigned cpu,
 			     struct record *record)
@@ -287,7 +252,7 @@ Test(dedicated, a_group_shares_a_thread, .timeout = HANG)
 		memcpy(name, "xxx", 3); /* it was copied */
 		ACTS(dedicated_in("blue", NULL), act_tread, &blue);
 	}
-	cr_assert_eq(n_threads(), before + 2);
+	AWAIT(n_threads() == before + 2);
 	quiesce();
 	cr_assert_eq(tally_of(&red.n), 20);
 	cr_assert_eq(tally_of(&blue.n), 20);
@@ -306,7 +271,7 @@ Test(dedicated, a_group_ends_with_its_last_and_may_begin_again, .timeout = HANG)
 	for (int i = 0; i < 20; i++) {
 		one = dedicated_in("a", NULL);
 		two = dedicated_in("a", NULL);
-		cr_assert_leq(n_threads(), before + 2, "the old one may end");
+		AWAIT(n_threads() == before + 1);
 		end(one);
 		cr_assert_eq(send_value(two, 1, 1), 0, "it is there still");
 		end(two);
@@ -1103,9 +1068,9 @@ Test(dedicated, no_thread_is_an_error_and_no_more, .timeout = HANG)
 	rota_id id;
 
 	engine_start(1);
-	end(dedicated(NULL)); /* the slot is there */
 	threads = n_threads();
-	AWAIT(n_threads() == threads || n_threads() == threads - 1);
+	end(dedicated(NULL)); /* the slot is there */
+	AWAIT(n_threads() == threads);
 	cr_assert_eq(getrlimit(RLIMIT_AS, &before), 0);
 	low = before;
 	low.rlim_cur = 1 << 20;

@@ -2,9 +2,7 @@
 /*
  * foreign - threads of the host use the engine without ceremony
  */
-#include <dirent.h>
-
-#include "tests/unit/support.h"
+#include "tests/unit/threads.h"
 
 struct visitor {
 	rota_id friend;
@@ -64,18 +62,6 @@ Test(foreign, threads_send_spawn_and_join, .timeout = HANG)
 	cr_assert_eq(tally_of(&record.n), N);
 	engine_stop();
 	free(v);
-}
-
-static unsigned n_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	cr_assert_not_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* Threads that come and go leave nothing, in the engine or the process. */

@@ -2,9 +2,6 @@
 /*
  * here - an engine without threads, driven by the test's own
  */
-#include "tests/unit/support.h"
-
-#include <dirent.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -12,6 +9,8 @@
 #include <rota/host.h>
 #include <rota/status.h>
 #include <rota/task.h>
+
+#include "tests/unit/threads.h"
 
 static struct record record;
 
@@ -64,28 +63,15 @@ static int act_count(void *arg)
 
 /* ---- driving ---- */
 
-/* Threads are in /proc/self/task, open files in /proc/self/fd. */
-static unsigned n_entries(const char *path)
-{
-	DIR *folder = opendir(path);
-	unsigned n = 0;
-
-	cr_assert_not_null(folder);
-	while (readdir(folder))
-		n++;
-	closedir(folder);
-	return n;
-}
-
 Test(here, makes_no_thread, .timeout = HANG)
 {
-	unsigned before = n_entries("/proc/self/task");
+	unsigned before = n_threads();
 
 	start_here();
 	cr_assert_eq(rota_workers(engine), 1);
 	puppet_spawn(NULL, 0);
 	quiesce();
-	cr_assert_eq(n_entries("/proc/self/task"), before);
+	cr_assert_eq(n_threads(), before);
 	engine_stop();
 }
 
@@ -1136,7 +1122,8 @@ Test(here, with_the_help_of_the_thread_where_turns_wait, .timeout = HANG)
 	}
 	thread_join(thread);
 	cr_assert_eq(outsider.result, 0);
-	cr_assert_eq(gate.result, -ECANCELED);
+	/* Whom it waits for may have been ended before it is told. */
+	cr_assert(gate.result == -ECANCELED || gate.result == 0);
 	cr_assert_eq(rota_run_some(engine, 1), -ESRCH);
 }
 
@@ -1158,7 +1145,7 @@ Test(here, or_not_at_all, .timeout = HANG, .disabled = UNDER_ASAN)
 Test(here, a_stop_in_the_midst_of_a_handler, .timeout = HANG)
 {
 	struct outsider outsider = {.within = ROTA_MS(20), .result = 1};
-	unsigned before = n_entries("/proc/self/fd");
+	unsigned before = n_descriptors();
 	static struct stall stall;
 	pthread_t thread;
 	int result = -1;
@@ -1176,7 +1163,7 @@ Test(here, a_stop_in_the_midst_of_a_handler, .timeout = HANG)
 	thread_join(thread);
 	cr_assert_geq(result, 0);
 	cr_assert_eq(tally_of(&record.destroyed), 3);
-	cr_assert_eq(n_entries("/proc/self/fd"), before, "it is still there");
+	cr_assert_eq(n_descriptors(), before, "it is still there");
 }
 
 Test(here, a_stop_waits_for_who_drives, .timeout = HANG)

@@ -32,6 +32,18 @@ static int run_slow(void *argument)
 	return 42;
 }
 
+static int run_until_cancelled(void *argument)
+{
+	struct slow *slow = argument;
+
+	flag_raise(&slow->begun);
+	while (!rota_offload_is_cancelled())
+		nap();
+	tally_add(&slow->cancelled, 1);
+	flag_block(&slow->go);
+	return 42;
+}
+
 struct offloading {
 	rota_engine *engine;
 	rota_offload_function *run;
@@ -190,6 +202,7 @@ Test(offload, what_has_started_is_waited_for, .timeout = HANG)
 	engine_start(2);
 	late.within = in_thread.within = ROTA_MS(1);
 	in_thread.engine = engine;
+	stopped.run = run_until_cancelled;
 	ACTS(puppet_spawn(NULL, 0), act_offload, &late);
 	id = puppet_spawn(NULL, 0);
 	ACTS(id, act_offload, &stopped);
@@ -199,14 +212,12 @@ Test(offload, what_has_started_is_waited_for, .timeout = HANG)
 			nap();
 	AWAIT(flag_is_up(&slow[1].begun));
 	cr_assert_eq(rota_actor_stop(id), 0);
-	for (int i = 0; i < 20; i++)
-		nap();
+	AWAIT(tally_of(&slow[1].cancelled) == 1);
 	cr_assert_not(flag_is_up(&stopped.ended));
 	for (int i = 0; i < 3; i++)
 		flag_raise(&slow[i].go);
 	expect(&stopped, 0, 42);
 	cr_assert_eq(stopped.next, -ECANCELED); /* the stop still holds */
-	cr_assert_eq(tally_of(&slow[1].cancelled), 1);
 	AWAIT(flag_is_up(&late.ended) && flag_is_up(&in_thread.ended));
 	/* On a slow machine they may not have started in time. */
 	cr_assert_eq(late.error, tally_of(&slow[0].n) ? 0 : -ETIMEDOUT);

@@ -465,7 +465,7 @@ Test(room, a_stopped_sender_leaves_the_others_in_order, .timeout = HANG)
 /* A receiver that frees one place at a time serves all in the end. */
 Test(room, all_of_many_waiters_get_it, .timeout = HANG)
 {
-	size_t n = SIZED(5000, 1000);
+	size_t n = N_WAITS(5000, 1000);
 	struct sending *s = calloc(n, sizeof(*s));
 	struct hold hold;
 	rota_id id;

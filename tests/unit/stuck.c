@@ -101,7 +101,7 @@ Test(stuck, a_handler_that_computes_is_reported, .timeout = HANG)
 	cr_assert(strstr(line, id), "%s", line);
 	cr_assert(strstr(line, "(puppet)"), "%s", line);
 	cr_assert(strstr(line, "tag 1000"), "%s", line);
-	cr_assert_eq(counters().stuck, 1);
+	AWAIT(counters().stuck == 1); /* counted once it is told */
 	engine_stop();
 }
 
@@ -174,19 +174,18 @@ Test(stuck, it_is_reported_when_its_time_doubles, .timeout = HANG)
 	cr_assert_eq(counters().stuck, 1, "it is one turn");
 	flag_raise(&stall.go);
 	quiesce();
-	/* Not after it has returned. */
+	/* Not after it has returned, but for one that was being told. */
 	n = n_reports();
 	stall = (struct stall){0};
 	for (int i = 0; i < 50; i++)
 		nap();
-	cr_assert_eq(n_reports(), n);
+	cr_assert_leq(n_reports(), n + 1);
+	cr_assert_eq(counters().stuck, 1);
 	/* The next turn of the same actor is another one. */
 	stall_start(&stall, reports[0].actor);
-	AWAIT(n_reports() > n);
-	cr_assert_lt(reports[n].for_ns, reports[n - 1].for_ns);
+	AWAIT(counters().stuck == 2);
 	flag_raise(&stall.go);
 	quiesce();
-	cr_assert_eq(counters().stuck, 2);
 	engine_stop();
 }
 
@@ -222,7 +221,7 @@ Test(stuck, a_turn_that_waits_is_not_reported, .timeout = HANG)
 	struct stall stall = {0};
 	struct sending sending;
 	rota_id full, sender;
-	AO_t n;
+	AO_t first, n;
 
 	start(2, AFTER);
 	full = puppet_spawn(NULL, 1);
@@ -231,10 +230,13 @@ Test(stuck, a_turn_that_waits_is_not_reported, .timeout = HANG)
 	fill(full, 1);
 	sending = sending_to(full, 1, 1);
 	sending_in_puppet(&sending, sender);
+	/* The kernel may have kept it from coming to its wait; one more may be
+	   on its way. */
+	first = n_reports() + 1;
 	/* The monitor is at it: it reports the other one again and again. */
-	AWAIT(n_reports() >= 4);
+	AWAIT(n_reports() >= first + 3);
 	n = n_reports();
-	for (AO_t i = 0; i < n; i++)
+	for (AO_t i = first; i < n; i++)
 		cr_assert_eq(reports[i].actor, full);
 	flag_raise(&stall.go);
 	cr_assert_eq(sending_puppet_result(&sending), 0);

@@ -69,6 +69,8 @@
 #endif
 
 #define SIZED(quick, slow) (IS_SLOW ? (slow) : (quick))
+/* Of waits: each takes gcc's ThreadSanitizer a millisecond. */
+#define N_WAITS(quick, slow) (UNDER_TSAN ? (slow) / 5 : SIZED(quick, slow))
 
 /* Against hangs only: no test measures a duration. Seconds. */
 #define HANG 120

@@ -264,7 +264,9 @@ Test(timers, a_cancelled_one_is_never_handled, .timeout = HANG)
 	engine_start(2);
 	id = puppet_spawn(&record, 0);
 	for (size_t i = 0; i < 100; i++) {
-		cr_assert_eq(after(id, i, ROTA_MS(100), &timer[i]), 0);
+		cr_assert_eq(after(id, i, i % 2 ? ROTA_MS(5) : ROTA_S(3600),
+				   &timer[i]),
+			     0);
 		cr_assert_neq(timer[i], 0);
 	}
 	for (size_t i = 0; i < 100; i += 2)
@@ -494,21 +496,29 @@ Test(timers, any_64_bits_may_be_cancelled, .timeout = HANG)
 
 Test(timers, to_one_that_is_gone_by_then_is_a_dead_letter, .timeout = HANG)
 {
+	int64_t took;
 	rota_id id;
+	size_t n;
 
 	engine_start(2);
-	id = puppet_spawn(&record, 0);
-	cr_assert_eq(after(id, 77, ROTA_MS(50), NULL), 0);
-	cr_assert_eq(rota_actor_stop(id), 0);
-	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+	do { /* again, where the machine took longer than the timer */
+		quiesce();
+		n = n_dead();
+		took = -now_ns();
+		id = puppet_spawn(&record, 0);
+		cr_assert_eq(after(id, 77, ROTA_MS(50), NULL), 0);
+		cr_assert_eq(rota_actor_stop(id), 0);
+		cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+		took += now_ns();
+	} while (took >= ROTA_MS(50));
 	cr_assert_eq(after(id, 78, 0, NULL), -ESRCH); /* it is known now */
 	quiesce();
-	cr_assert_eq(n_dead(), 1);
-	cr_assert_eq(morgue.letter[0].to, id);
-	cr_assert_eq(morgue.letter[0].tag, 1);
-	cr_assert_eq(morgue.letter[0].value, 77);
-	cr_assert_eq(morgue.letter[0].length, 8);
-	cr_assert_eq(morgue.letter[0].cause, ROTA_DEAD_NO_ACTOR);
+	cr_assert_eq(n_dead(), n + 1);
+	cr_assert_eq(morgue.letter[n].to, id);
+	cr_assert_eq(morgue.letter[n].tag, 1);
+	cr_assert_eq(morgue.letter[n].value, 77);
+	cr_assert_eq(morgue.letter[n].length, 8);
+	cr_assert_eq(morgue.letter[n].cause, ROTA_DEAD_NO_ACTOR);
 	engine_stop();
 }
 
@@ -516,6 +526,7 @@ Test(timers, to_one_that_is_gone_by_then_is_a_dead_letter, .timeout = HANG)
 Test(timers, never_reaches_the_slots_next_owner, .timeout = HANG)
 {
 	enum { N = 200 };
+	static struct record next;
 	rota_id id;
 
 	engine_start(1);
@@ -524,11 +535,12 @@ Test(timers, never_reaches_the_slots_next_owner, .timeout = HANG)
 		cr_assert_eq(after(id, i, ROTA_MS(20), NULL), 0);
 		cr_assert_eq(rota_actor_stop(id), 0);
 		cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
-		(void)puppet_spawn(&record, 0);
+		(void)puppet_spawn(&next, 0);
 	}
 	quiesce();
-	cr_assert_eq(tally_of(&record.n), 0);
-	cr_assert_eq(n_dead(), N);
+	cr_assert_eq(tally_of(&next.n), 0);
+	/* On a busy machine some reached the one that they were for. */
+	cr_assert_eq(tally_of(&record.n) + n_dead(), N);
 	engine_stop();
 }
 

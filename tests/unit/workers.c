@@ -2,25 +2,10 @@
 /*
  * workers - does their number change as asked, and is nothing lost?
  */
-#include <dirent.h>
-
 #include <rota/process.h>
 #include <rota/task.h>
 
-#include "tests/unit/support.h"
-
-/* Threads of this process. */
-static unsigned n_threads(void)
-{
-	DIR *folder = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	while (folder && readdir(folder))
-		n++;
-	if (folder)
-		closedir(folder);
-	return n - 2;
-}
+#include "tests/unit/threads.h"
 
 /* ---- the number ---- */
 
@@ -154,7 +139,7 @@ Test(workers, threads_of_those_that_leave_end, .timeout = HANG)
 	for (unsigned round = 0; round < 3; round++) {
 		cr_assert_eq(rota_workers_set(engine, 8), 0);
 		meet(8);
-		cr_assert_eq(n_threads(), before + 7);
+		AWAIT(n_threads() == before + 7);
 		cr_assert_eq(rota_workers_set(engine, 1), 0);
 		AWAIT(n_threads() == before);
 	}
@@ -465,7 +450,7 @@ Test(workers, there_are_no_more_spares_than_allowed, .timeout = HANG)
 	cr_assert_eq(send_value(puppet_spawn(&record, 0), 1, 1), 0);
 	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	cr_assert_eq(tally_of(&record.n), 0);
-	cr_assert_eq(n_threads(), before + 2);
+	AWAIT(n_threads() == before + 2);
 	cr_assert_geq(counters().spares, 2);
 	for (size_t i = 0; i < 3; i++)
 		flag_raise(&stalls[i].go);
