@@ -215,6 +215,25 @@ Test(blocking, the_worker_gives_all_away_at_once, .timeout = HANG)
 	engine_stop();
 }
 
+/* Not because a spare one was fast enough to steal it: here is none. */
+Test(blocking, the_worker_gives_away_what_nobody_takes, .timeout = HANG)
+{
+	static struct record records[10];
+	struct inside inside = {.left = 1, .relief = 1};
+
+	start(1, ROTA_NO_SPARES);
+	for (size_t i = 0; i < 10; i++)
+		inside.to[i] = puppet_spawn(&records[i], 0);
+	ACTS(puppet_spawn(NULL, 0), act_look_inside, &inside);
+	quiesce();
+	cr_assert_eq(inside.error, 0);
+	cr_assert_eq(inside.left, 0);
+	cr_assert_eq(inside.relief, 0);
+	for (size_t i = 0; i < 10; i++)
+		cr_assert_eq(tally_of(&records[i].n), 1);
+	engine_stop();
+}
+
 /* ---- regions ---- */
 
 struct tries {
