@@ -99,8 +99,7 @@ static void rest(struct worker *worker)
 static bool tick(struct crew *crew, uint64_t now_ns)
 {
 	watch_tick(crew, now_ns);
-	/* Where a host drives it comes between turns: none is stuck. */
-	if (now_ns > 0 && !crew->drive)
+	if (now_ns > 0)
 		stuck_tick((struct engine *)crew);
 	return cycle_tick((struct engine *)crew);
 }

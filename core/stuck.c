@@ -15,6 +15,9 @@
  *             A turn that waits is none of its worker's any more, and so is
  *             never reported. A task that waits for its group by running it is
  *             seen to move on by the tasks that end.
+ *             Where a host drives there is no monitor: it ticks between two of
+ *             its turns. So a handler on a thread of its own is reported as
+ *             long as the host does drive.
  * Rejected:   a clock per turn (as dear as a message); the user's callback
  *             under the watch's lock (it may ask rota_status()).
  */
@@ -124,27 +127,29 @@ static bool tell(struct engine *engine, unsigned worker,
 static void look(struct engine *engine, unsigned worker, uint64_t now_ns)
 {
 	struct local *local = (struct local *)engine->crew.workers[worker];
-	const struct sighting *seen = &local->seen;
+	struct sighting seen = watch_seen(engine, worker);
 	struct stuck *stuck = &local->stuck;
 	uint64_t first_ns = first_report_ns(engine);
 
-	if (seen->self == ROTA_NONE && !seen->job)
+	if (seen.self == ROTA_NONE && !seen.job)
 		return;
 	/* It said that it blocks; relaxed: a hint. */
 	if (AO_load(&local->worker.xblocked) &&
 	    worker_n_ended(&local->worker) == 0)
 		return;
-	if (stuck->since_ns != seen->at_ns) {
-		stuck->since_ns = seen->at_ns;
+	if (now_ns < seen.at_ns)
+		return; /* somebody else has just looked */
+	if (stuck->since_ns != seen.at_ns) {
+		stuck->since_ns = seen.at_ns;
 		stuck->next_ns = first_ns;
 	}
-	if (now_ns - seen->at_ns < stuck->next_ns ||
-	    !tell(engine, worker, seen, now_ns))
+	if (now_ns - seen.at_ns < stuck->next_ns ||
+	    !tell(engine, worker, &seen, now_ns))
 		return;
 	if (stuck->next_ns == first_ns)
-		/* Relaxed: only the monitor writes. */
+		/* Relaxed: only who ticks writes. */
 		AO_store(&stuck->xn_reported, AO_load(&stuck->xn_reported) + 1);
-	while (stuck->next_ns <= now_ns - seen->at_ns)
+	while (stuck->next_ns <= now_ns - seen.at_ns)
 		stuck->next_ns *= 2;
 }
 
@@ -153,7 +158,6 @@ void stuck_tick(struct engine *engine)
 	uint64_t now_ns = crew_now_ns(&engine->crew);
 	unsigned i, n = crew_slots(&engine->crew);
 
-	/* The notes are the monitor's own: others only read them. */
 	for (i = 0; i < n; i++)
 		look(engine, i, now_ns);
 }

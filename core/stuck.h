@@ -18,7 +18,8 @@ struct stuck {
 	                      statistic, relaxed */
 };
 
-/* After each watch_tick(), on the monitor's thread; no lock is held. */
+/* After each watch_tick(), on the monitor's thread; no lock is held. Where a host
+   drives: on its thread, under the lock on ticks. */
 void stuck_tick(struct engine *engine);
 
 /* How many turns of this worker were reported. */

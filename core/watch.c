@@ -157,6 +157,19 @@ void watch_glance(struct engine *engine)
 	spin_unlock(&engine->watch.xlock);
 }
 
+struct sighting watch_seen(struct engine *engine, unsigned worker)
+{
+	const struct local *local =
+		(const struct local *)engine->crew.workers[worker];
+	struct watch *watch = &engine->watch;
+	struct sighting seen;
+
+	spin_lock(&watch->xlock);
+	seen = local->seen;
+	spin_unlock(&watch->xlock);
+	return seen;
+}
+
 uint64_t watch_since(struct engine *engine, unsigned worker,
 		     const struct sighting *now)
 {

@@ -58,6 +58,9 @@ void watch_glance(struct engine *engine);
 /* Is it about the same message, or run of a task? */
 bool watch_is_same(const struct sighting *a, const struct sighting *b);
 
+/* What is known of a worker's turn, and since when. Any thread. */
+struct sighting watch_seen(struct engine *engine, unsigned worker);
+
 /* Since when a sighting has been true as far as the monitor knows; 0: it has
    not seen it. */
 uint64_t watch_since(struct engine *engine, unsigned worker,

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 
+#include <rota/host.h>
 #include <rota/task.h>
 
 #include "tests/unit/support.h"
@@ -102,6 +103,33 @@ Test(stuck, a_handler_that_computes_is_reported, .timeout = HANG)
 	cr_assert(strstr(line, "(puppet)"), "%s", line);
 	cr_assert(strstr(line, "tag 1000"), "%s", line);
 	AWAIT(counters().stuck == 1); /* counted once it is told */
+	engine_stop();
+}
+
+/* There is no monitor; who drives looks in between. */
+Test(stuck, one_on_its_own_thread_while_a_host_drives, .timeout = HANG)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct rota_config config = test_config(1);
+	struct puppet puppet = {NULL};
+	struct stall stall = {0};
+	rota_id actor;
+
+	config.flags = ROTA_RUN_HERE;
+	config.stuck_after = AFTER;
+	config.stuck = note_report;
+	config.log = note_line;
+	engine = engine_make(&config);
+	options.flags = ROTA_OWN_THREAD;
+	actor = rota_spawn(engine, &puppet_behaviour, &puppet, &options);
+	ACTS(actor, act_compute, &stall);
+	AWAIT(rota_run_some(engine, 1) >= 0 && n_reports() >= 1);
+	cr_assert_eq(reports[0].actor, actor);
+	cr_assert_eq(reports[0].tag, ACT);
+	cr_assert_geq(reports[0].for_ns, AFTER);
+	cr_assert_eq(counters().stuck, 1);
+	flag_raise(&stall.go);
+	quiesce();
 	engine_stop();
 }
 

@@ -113,7 +113,10 @@ struct rota_config {
 	 * warning in the log and by stuck(), and again when it has lasted twice
 	 * as long, four times and so on. 0: one second; ROTA_FOREVER: never.
 	 * stuck() is called on a thread of the engine's own: while it runs,
-	 * nobody else is watched.
+	 * nobody else is watched. Where a host drives (ROTA_RUN_HERE) there may
+	 * be none: then handlers on threads of their own are looked at while
+	 * the host drives, and stuck() is called on its thread, in between two
+	 * turns: it must not wait.
 	 */
 	int64_t stuck_after;
 	void (*stuck)(void *context, const struct rota_stuck *);
