@@ -170,12 +170,15 @@ static void tell(struct engine *engine, const struct legacy *legacy)
 	const struct behaviour *behaviour =
 		(const struct behaviour *)legacy->actor->task.class;
 
+	char what[64];
+
+	behaviour_tag_text(behaviour, legacy->letter.tag, what, sizeof(what));
 	engine_log(engine, ROTA_LOG_WARNING,
-		   "actor %016llx (%s) is abandoned: it has been handling tag "
-		   "%u for %.1f ms; its thread, its stack and its state stay "
+		   "actor %016llx (%s) is abandoned: it has been handling %s "
+		   "for %.1f ms; its thread, its stack and its state stay "
 		   "until it returns",
-		   (unsigned long long)legacy->id, behaviour->name,
-		   legacy->letter.tag, (double)legacy->for_ns / 1e6);
+		   (unsigned long long)legacy->id, behaviour->name, what,
+		   (double)legacy->for_ns / 1e6);
 }
 
 /* All that was queued, without the message in hand, goes into the lanes. */

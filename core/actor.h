@@ -171,7 +171,9 @@ struct cold {
 	/* Of the wait in progress, by its turn as it begins; relaxed, they hold
 	   while the wait word says that it lasts. */
 	AO_t xsince_ns;
-	AO_t xabout; /* worker << 32 | tag of the message in hand */
+	AO_t xabout;	  /* worker << 32 | tag of the message in hand */
+	AO_t xask_within; /* nanoseconds, 0: the engine's; from before the actor
+	                     lives, or 0 */
 	/* About the block, whoever owns it: not reset with the owner. */
 	enum handed handed;
 	struct cold *next_handed; /* in that chain */

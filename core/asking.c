@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "core/await.h"
+#include "core/cold.h"
 #include "core/cycle.h"
 #include "core/run.h"
 #include "core/send.h"
@@ -127,6 +128,35 @@ static int enter(struct site *site, struct request *request,
 	error = send_refusal(*actor, request->to);
 	site_leave(site);
 	return error;
+}
+
+#define ASK_NS ROTA_S(5)
+
+/* What ROTA_DEFAULT stands for where this actor is asked. */
+static int64_t default_within(const struct site *site, rota_id to,
+			      const struct actor *actor)
+{
+	/* [A1] pairs with make_live() */
+	AO_t signal = AO_load_acquire(&actor->xsignal);
+	uint32_t number = signal_cold(signal);
+	AO_t within = 0;
+
+	/* Relaxed: as it was before the actor lived. Once that life is over it
+	   may be another's, and the ask fails. */
+	if (number && signal_lives(signal, to))
+		within = AO_load(&cold_at(site->engine, number)->xask_within);
+	if (!within)
+		within = (AO_t)site->engine->config.ask_within;
+	return within ? (int64_t)within : ASK_NS;
+}
+
+/* In the engine of whom is asked: how long that may take. */
+static void settle_time(const struct site *site, struct request *request,
+			const struct actor *actor)
+{
+	if (unlikely(request->within == ROTA_DEFAULT))
+		request->within = default_within(site, request->to, actor);
+	request->within = within_deadline(request->within);
 }
 
 /* ---- one that waits ---- */
@@ -285,10 +315,10 @@ int request_call(struct request *request, void *reply, size_t reply_size)
 	last_detail = (struct rota_ask_detail){0};
 	if (!reply && reply_size > 0)
 		return -EINVAL;
-	request->within = within_deadline(request->within);
 	error = enter(&site, request, &actor);
 	if (error)
 		return error;
+	settle_time(&site, request, actor);
 	if (request->within > 0)
 		error = call(&site, actor, request, reply, reply_size);
 	else
@@ -431,7 +461,7 @@ int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
 		   void *reply, size_t reply_size, int64_t within,
 		   struct rota_asking *asking)
 {
-	struct request request = {to, tag, payload, length, 0, 0, NULL};
+	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct actor *actor;
 	struct site site;
 	int error;
@@ -440,9 +470,9 @@ int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
 		return -EINVAL;
 	*asking =
 		(struct rota_asking){.reply = reply, .reply_size = reply_size};
-	request.within = within_deadline(within);
 	error = enter(&site, &request, &actor);
 	if (!error) {
+		settle_time(&site, &request, actor);
 		error = request.within > 0
 				? start_asking(&site, actor, &request, asking)
 				: -ETIMEDOUT;
@@ -821,7 +851,7 @@ static int ask_then(struct site *site, struct local *local, struct actor *actor,
 int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
 		  int64_t within, unsigned reply_tag, void *context)
 {
-	struct request request = {to, tag, payload, length, 0, 0, NULL};
+	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct local *local = local_in_turn();
 	struct actor *actor;
 	struct site site;
@@ -831,10 +861,10 @@ int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
 		return -EPERM;
 	if (reply_tag > ROTA_MAX_TAG)
 		return -EINVAL;
-	request.within = within_deadline(within);
 	error = enter(&site, &request, &actor);
 	if (error)
 		return error;
+	settle_time(&site, &request, actor);
 	error = request.within > 0 ? ask_then(&site, local, actor, &request,
 					      reply_tag, context)
 				   : -ETIMEDOUT;

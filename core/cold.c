@@ -61,8 +61,29 @@ static struct cold *cold_new(struct site *site, rota_id owner)
 	cold->readings = NULL;
 	cold->promises = NULL;
 	cold->deadlock = NULL;
+	/* Relaxed: the signal word publishes it. */
+	AO_store(&cold->xask_within, 0);
 	spin_unlock(&cold->xlock);
 	return cold;
+}
+
+struct cold *cold_prepare(struct engine *engine, struct cache *cache,
+			  int64_t ask_within)
+{
+	struct site site = {.engine = engine, .cache = cache};
+	struct cold *cold = cold_new(&site, 0);
+
+	if (cold)
+		/* Relaxed: as above. */
+		AO_store(&cold->xask_within, (AO_t)ask_within);
+	return cold;
+}
+
+void cold_set_owner(struct cold *cold, rota_id owner)
+{
+	spin_lock(&cold->xlock);
+	cold->owner = owner;
+	spin_unlock(&cold->xlock);
 }
 
 static void cold_give_up(struct site *site, struct cold *cold)

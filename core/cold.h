@@ -16,6 +16,14 @@ void cold_unlock(struct cold *cold);
 /* That of the actor whose turn this is; NULL if it has none. */
 struct cold *cold_lock_own(struct local *local);
 
+/*
+ * A block for an actor that is about to live: its number goes into the signal
+ * word that makes it so, once it has been told whose it is. NULL: no memory.
+ */
+struct cold *cold_prepare(struct engine *engine, struct cache *cache,
+			  int64_t ask_within);
+void cold_set_owner(struct cold *cold, rota_id owner);
+
 /* The actor has ended: whoever looks from now on finds another owner. */
 void cold_release(struct engine *engine, struct cache *cache,
 		  struct cold *cold);

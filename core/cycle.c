@@ -37,12 +37,17 @@
 #include "core/cycle.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/ask.h"
 #include "core/cold.h"
 #include "core/engine.h"
+#include "core/process.h"
 #include "core/reads.h"
 
 #define TURN_STEPS 64	/* of a turn, at a wait */
@@ -235,6 +240,38 @@ struct deadlock {
 	struct rota_deadlock_step step[];
 };
 
+/* The type's name, and that of a message to it; each may be NULL. What they
+   point to outlives the engine. */
+static void name(rota_id id, unsigned tag, const char **type,
+		 const char **message)
+{
+	const struct behaviour *behaviour;
+	struct actor *actor;
+	struct site site;
+
+	if (site_enter(&site, id) != 0)
+		return;
+	actor = engine_actor(site.engine, id);
+	if (actor) {
+		/* [A1] pairs with make_live(): it waits, or is waited for */
+		behaviour =
+			behaviour_of((const struct task_class *)AO_load_acquire(
+				&actor->task.xclass));
+		*type = behaviour->name;
+		*message = behaviour_tag_name(behaviour, tag);
+	}
+	site_leave(&site);
+}
+
+static void name_step(struct rota_deadlock_step *step)
+{
+	const char *other, *none;
+
+	name(step->actor, 0, &step->type, &none);
+	if (step->asks)
+		name(step->whom, step->tag, &other, &step->message);
+}
+
 #define MAX_DRAWN 65536
 
 /* Room for the steps up to the n-th: 8, 16, 32 ... */
@@ -265,6 +302,7 @@ static struct rota_deadlock_step drawn_of(const struct step *step)
 
 	if (drawn.asks && ask_look(step->token, &seen))
 		drawn.tag = seen.tag;
+	name_step(&drawn);
 	return drawn;
 }
 
@@ -314,6 +352,7 @@ void cycle_note_self(struct local *local, unsigned tag)
 						      .whom = local->turn.self,
 						      .asks = 1,
 						      .tag = tag};
+	name_step(&circle->step[0]);
 	cold = cold_lock(&own, local->turn.actor, local->turn.self, true,
 			 &error);
 	if (cold) {
@@ -349,6 +388,55 @@ int rota_last_deadlock(struct rota_deadlock_step *steps, size_t n)
 	result = copy_steps(cold->deadlock, steps, n);
 	cold_unlock(cold);
 	return result;
+}
+
+/* As snprintf(), from where the text has come to. */
+static ROTA_PRINTF(4, 5) void add_text(char *text, size_t size, size_t *length,
+				       const char *format, ...)
+{
+	size_t at = *length < size ? *length : size;
+	va_list arguments;
+	int n;
+
+	va_start(arguments, format);
+	n = vsnprintf(size > at ? text + at : NULL, size - at, format,
+		      arguments);
+	va_end(arguments);
+	if (n > 0)
+		*length += (size_t)n;
+}
+
+/* What whom a step leads to is called: the next step is its. */
+static const char *type_of_whom(const struct rota_deadlock_step *steps,
+				size_t n, size_t i)
+{
+	const struct rota_deadlock_step *next = &steps[(i + 1) % n];
+
+	return next->actor == steps[i].whom && next->type ? next->type
+							  : "actor";
+}
+
+int rota_deadlock_text(const struct rota_deadlock_step *steps, size_t n,
+		       char *text, size_t size)
+{
+	size_t i, length = 0;
+
+	if (size > 0)
+		text[0] = '\0';
+	for (i = 0; i < n; i++) {
+		const struct rota_deadlock_step *step = &steps[i];
+
+		add_text(text, size, &length,
+			 "%s%s %016" PRIx64 " %s %s %016" PRIx64,
+			 i > 0 ? "\n" : "", step->type ? step->type : "actor",
+			 step->actor, step->asks ? "asks" : "waits for",
+			 type_of_whom(steps, n, i), step->whom);
+		if (step->asks && step->message)
+			add_text(text, size, &length, ": %s", step->message);
+		else if (step->asks)
+			add_text(text, size, &length, ": tag %u", step->tag);
+	}
+	return length < INT_MAX ? (int)length : INT_MAX;
 }
 
 /*

@@ -145,7 +145,7 @@ static rota_id spawn(struct site *site, const struct rota_behaviour *origin,
 	behaviour =
 		dedicated_behaviour(site->engine, home, origin, flags, &error);
 	id = behaviour ? spawn_as(site->engine, site->cache, behaviour, state,
-				  options->mailbox)
+				  options)
 		       : id_of_error(error);
 	if (rota_id_error(id) != 0)
 		home_leave(home);

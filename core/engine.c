@@ -329,7 +329,8 @@ static int check_config(const struct rota_config *config)
 	    config->mailbox > ROTA_MAX_MAILBOX ||
 	    config->offload_threads > 1024 || config->flags & ~known ||
 	    (config->flags & ROTA_RUN_HERE && config->workers > 1) ||
-	    !allocator->map != !allocator->unmap || config->stuck_after < 0)
+	    !allocator->map != !allocator->unmap || config->stuck_after < 0 ||
+	    config->ask_within < 0)
 		return -EINVAL;
 	return 0;
 }

@@ -217,6 +217,7 @@ struct behaviour {
 	struct task_class class; /* first: a task leads here */
 	int (*handle)(void *state, unsigned tag, void *payload, size_t length);
 	void (*destroy)(void *state);
+	const char *(*tag_name)(unsigned tag); /* or NULL */
 	const char *name;
 	size_t state_size;
 	unsigned cell_class;
@@ -409,6 +410,13 @@ static inline struct actor *engine_actor(struct engine *engine, rota_id id)
 struct behaviour *behaviour_find(struct engine *engine, struct cache *cache,
 				 const struct rota_behaviour *origin,
 				 unsigned flags, int *error);
+
+/* What people call the messages of a tag; NULL: nothing. */
+const char *behaviour_tag_name(const struct behaviour *behaviour, unsigned tag);
+
+/* The same, or the tag: into @text, of @size bytes. */
+void behaviour_tag_text(const struct behaviour *behaviour, unsigned tag,
+			char *text, size_t size);
 
 /* Add to a counter that only the caller writes. */
 static inline void count(AO_t *xcounter, AO_t n)

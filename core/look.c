@@ -86,6 +86,34 @@ static void look_at_wait(const struct cold *cold, const struct wait *wait,
 	}
 }
 
+/*
+ * An actor that chooses among its messages, and waits for one that it would
+ * take: it is as idle as any. Under the cold block's lock, like its going idle.
+ */
+static void look_at_desk(const struct cold *cold, const struct actor *actor,
+			 struct look *look)
+{
+	/* [X2] pairs with mailbox_idle_beside(): class and times are those */
+	AO_t mail = AO_load_acquire(&actor->xmail);
+	/* Relaxed: as above; if it has begun to run again, a moment ago. */
+	const struct task_class *class =
+		(const struct task_class *)AO_load(&actor->task.xclass);
+
+	if (!cold->desk || (mail & MAILBOX_SCHEDULED))
+		return;
+	if (process_stands(class) || process_sifts(class))
+		look->tags = cold->desk->wanted;
+	if (!process_stands(class))
+		return;
+	look->activity = ROTA_WAITING;
+	look->waits_for = ROTA_WAITS_FOR_MESSAGE;
+	/* Relaxed: see struct cold. */
+	look->since_ns = AO_load(&cold->xsince_ns);
+	look->worker = behaviour_of(class)->is_anywhere
+			       ? -1
+			       : (int)(AO_load(&cold->xabout) >> 32);
+}
+
 /* What lies in the cold block, if there is one. */
 static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 			 struct look *look)
@@ -101,6 +129,8 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 	look->n_readings = reads_count(cold, &wait);
 	if (look->activity != ROTA_RUNNING)
 		look_at_wait(cold, wait ? wait : cold->wait, look);
+	if (look->activity == ROTA_IDLE)
+		look_at_desk(cold, actor, look);
 	cold_unlock(cold);
 }
 
@@ -125,7 +155,8 @@ static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 	look->length = mailbox_count(mail);
 	look->length -= held < look->length ? held : look->length;
 	held = look->n_readings;
-	if (look->worker >= 0 && held == 0)
+	if (look->worker >= 0 && held == 0 &&
+	    look->waits_for != ROTA_WAITS_FOR_MESSAGE)
 		held = 1;
 	look->queued =
 		look->length - (held < look->length ? held : look->length);

@@ -12,6 +12,7 @@
 
 #include "core/engine.h"
 #include "core/watch.h"
+#include "mailbox/sift.h"
 
 struct look {
 	const struct behaviour *behaviour;
@@ -30,6 +31,8 @@ struct look {
 	unsigned tag;
 	enum rota_waits_for waits_for;
 	rota_id whom;
+	/* What it would take, if it chooses and is idle or waits for that. */
+	struct tag_set tags;
 	/* Queries in progress beside each other. */
 	unsigned n_readings;
 };

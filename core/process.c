@@ -101,6 +101,16 @@ const struct behaviour *behaviour_of(const struct task_class *class)
 	return (const struct behaviour *)at;
 }
 
+bool process_stands(const struct task_class *class)
+{
+	return class->run == stand_run;
+}
+
+bool process_sifts(const struct task_class *class)
+{
+	return class->run == sift_run;
+}
+
 /* The turn is about to end: who goes on with the actor? */
 static void set_class_between(struct actor *actor, struct desk *desk)
 {
@@ -459,10 +469,21 @@ struct receiving {
 	struct cold *cold;
 	struct tag_set set;
 	uint64_t deadline_ns;
+	uint64_t since_ns;	/* that it waits for; 0: it has not yet */
 	bool gives_way;		/* to others; else it has nothing to do */
 	bool is_time_over;	/* the deadline has passed */
 	struct luggage luggage; /* while it stands */
 };
+
+/* What rota_status() tells of an actor that stands. */
+static void note_wait(struct local *local, struct receiving *r)
+{
+	if (r->since_ns == 0)
+		r->since_ns = watch_now_ns(local->engine);
+	/* Relaxed: whoever sees it idle sees these, see look.c. */
+	AO_store(&r->cold->xsince_ns, r->since_ns);
+	AO_store(&r->cold->xabout, (AO_t)local->worker.number << 32);
+}
 
 /* On another stack: from now on anybody may go on with ours. */
 static bool tell(struct worker *worker, void *context)
@@ -476,6 +497,7 @@ static bool tell(struct worker *worker, void *context)
 		return true;
 	}
 	r->luggage.turn.due = 0;
+	note_wait(local, r);
 	if (go_idle(r->cold, r->actor, r->desk, &r->set, due)) {
 		count_done(&local->cache);
 		return true;

@@ -17,6 +17,11 @@ void process_init_classes(struct behaviour *behaviour);
 /* That of an actor, whichever of its classes it has at the moment. */
 const struct behaviour *behaviour_of(const struct task_class *class);
 
+/* Between two turns: does the actor stand in a receive, or accept some tags
+   only? */
+bool process_stands(const struct task_class *class);
+bool process_sifts(const struct task_class *class);
+
 /*
  * The handler has returned, and the message that it was called with is not the
  * one in hand: what is, or NULL. The batch goes on in the ordinary way.

@@ -13,12 +13,14 @@
  *             [E2] see engine.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rota/actor.h>
 
 #include "core/chain.h"
+#include "core/cold.h"
 #include "core/dedicated.h"
 #include "core/engine.h"
 #include "core/options.h"
@@ -26,6 +28,7 @@
 #include "core/reads.h"
 #include "core/run.h"
 #include "core/spawn.h"
+#include "mailbox/closure.h"
 
 /* ---- behaviours ---- */
 
@@ -55,6 +58,7 @@ struct behaviour *behaviour_make(const struct rota_behaviour *origin,
 	reads_init_classes(behaviour);
 	behaviour->handle = origin->handle;
 	behaviour->destroy = origin->destroy;
+	behaviour->tag_name = origin->tag_name;
 	behaviour->name = origin->name;
 	behaviour->state_size = origin->state_size;
 	behaviour->cell_class =
@@ -107,6 +111,24 @@ struct behaviour *behaviour_find(struct engine *engine, struct cache *cache,
 	return *place;
 }
 
+const char *behaviour_tag_name(const struct behaviour *behaviour, unsigned tag)
+{
+	if (tag == CLOSURE_TAG)
+		return "closure";
+	return behaviour->tag_name ? behaviour->tag_name(tag) : NULL;
+}
+
+void behaviour_tag_text(const struct behaviour *behaviour, unsigned tag,
+			char *text, size_t size)
+{
+	const char *name = behaviour_tag_name(behaviour, tag);
+
+	if (name)
+		snprintf(text, size, "%s", name);
+	else
+		snprintf(text, size, "tag %u", tag);
+}
+
 /* ---- actors ---- */
 
 /* The slot's last life ended in a way that joiners may still ask for. */
@@ -133,10 +155,23 @@ static inline void note_generation(struct cache *cache, uint32_t generation)
 		AO_store(xmax, generation);
 }
 
+/* The signal word of a life that begins. */
+static inline AO_t first_signal(struct engine *engine, struct actor *actor,
+				uint32_t generation, struct cold *cold)
+{
+	AO_t signal = (AO_t)generation << 8 | SIGNAL_LIVE;
+
+	if (likely(!cold))
+		return signal;
+	cold_set_owner(cold, id_make(engine->number, actor->slot, generation));
+	return signal | (AO_t)cold->number << 32;
+}
+
+/* @cold: what it has from the beginning, or NULL. */
 static inline rota_id make_live(struct engine *engine, struct cache *cache,
 				struct actor *actor,
 				struct behaviour *behaviour, const void *state,
-				unsigned capacity)
+				unsigned capacity, struct cold *cold)
 {
 	/* Relaxed: the slot is ours. */
 	uint32_t generation = signal_generation(AO_load(&actor->xsignal));
@@ -165,22 +200,43 @@ static inline rota_id make_live(struct engine *engine, struct cache *cache,
 	/* [X2] pairs with mailbox_push(): an empty mailbox, idle */
 	AO_store_release(&actor->xmail, 0);
 	/* [A1] pairs with cold_lock() and signal readers */
-	AO_store_release(&actor->xsignal, (AO_t)generation << 8 | SIGNAL_LIVE);
+	AO_store_release(&actor->xsignal,
+			 first_signal(engine, actor, generation, cold));
 	count(&cache->counters.xspawned, 1);
 	return id_make(engine->number, actor->slot, generation);
 }
 
+/* What options ask for beyond an actor; *cold is NULL if that is nothing. */
+static inline bool make_cold(struct engine *engine, struct cache *cache,
+			     const struct rota_spawn_options *options,
+			     struct cold **cold)
+{
+	*cold = NULL;
+	if (likely(options->ask_within == 0))
+		return true;
+	*cold = cold_prepare(engine, cache, options->ask_within);
+	return *cold != NULL;
+}
+
 rota_id spawn_as(struct engine *engine, struct cache *cache,
 		 struct behaviour *behaviour, const void *state,
-		 unsigned mailbox)
+		 const struct rota_spawn_options *options)
 {
-	struct actor *actor = pool_get(&engine->cells[behaviour->cell_class],
-				       &cache->cells[behaviour->cell_class]);
+	struct actor *actor;
+	struct cold *cold;
 
-	if (!actor)
+	if (unlikely(!make_cold(engine, cache, options, &cold)))
 		return id_of_error(-ENOMEM);
-	return make_live(engine, cache, actor, behaviour, state,
-			 mailbox ? mailbox : engine->mailbox);
+	actor = pool_get(&engine->cells[behaviour->cell_class],
+			 &cache->cells[behaviour->cell_class]);
+	if (likely(actor != NULL))
+		return make_live(engine, cache, actor, behaviour, state,
+				 options->mailbox ? options->mailbox
+						  : engine->mailbox,
+				 cold);
+	if (cold)
+		cold_release(engine, cache, cold);
+	return id_of_error(-ENOMEM);
 }
 
 static rota_id spawn(struct engine *engine, struct cache *cache,
@@ -188,7 +244,6 @@ static rota_id spawn(struct engine *engine, struct cache *cache,
 		     const struct rota_spawn_options *options)
 {
 	struct behaviour *behaviour;
-	struct actor *actor;
 	int error = 0;
 
 	/* [E2] pairs with rota_stop() */
@@ -198,12 +253,7 @@ static rota_id spawn(struct engine *engine, struct cache *cache,
 		behaviour_find(engine, cache, origin, options->flags, &error);
 	if (unlikely(!behaviour))
 		return id_of_error(error);
-	actor = pool_get(&engine->cells[behaviour->cell_class],
-			 &cache->cells[behaviour->cell_class]);
-	if (unlikely(!actor))
-		return id_of_error(-ENOMEM);
-	return make_live(engine, cache, actor, behaviour, state,
-			 options->mailbox ? options->mailbox : engine->mailbox);
+	return spawn_as(engine, cache, behaviour, state, options);
 }
 
 static __attribute__((noinline)) rota_id
@@ -234,7 +284,7 @@ rota_id rota_spawn(rota_engine *handle, const struct rota_behaviour *behaviour,
 	if (!error &&
 	    (all.mailbox > ROTA_MAX_MAILBOX || (all.flags & ~KNOWN_FLAGS) != 0))
 		error = -EINVAL;
-	if (!error && (!behaviour || all.reserved != 0))
+	if (!error && (!behaviour || all.reserved != 0 || all.ask_within < 0))
 		error = -EINVAL;
 	if (error)
 		return id_of_error(error);

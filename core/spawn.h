@@ -19,6 +19,6 @@ struct behaviour *behaviour_make(const struct rota_behaviour *origin,
 /* The actor's id, or one that carries -ENOMEM. */
 rota_id spawn_as(struct engine *engine, struct cache *cache,
 		 struct behaviour *behaviour, const void *state,
-		 unsigned mailbox);
+		 const struct rota_spawn_options *options);
 
 #endif

@@ -48,6 +48,8 @@ static int tell(struct engine *engine, rota_id id, struct rota_status *status)
 	status->handled = look.begun;
 	status->mailbox_length = look.length;
 	status->queries = look.n_readings;
+	status->tags.mask = look.tags.mask;
+	status->tags.base = look.tags.base;
 	tell_times(engine, id, &look, status);
 	return 0;
 }

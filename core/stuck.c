@@ -58,8 +58,10 @@ static uint64_t n_held_up(const struct worker *worker)
 	return worker->home ? n + home_length(worker->home) : n;
 }
 
-static void name_who(struct engine *engine, const struct sighting *seen,
-		     struct rota_stuck *report)
+/* The actor's; NULL: it is a task. */
+static const struct behaviour *name_who(struct engine *engine,
+					const struct sighting *seen,
+					struct rota_stuck *report)
 {
 	const struct actor *actor = engine_actor(engine, seen->self);
 	const struct behaviour *behaviour;
@@ -69,18 +71,22 @@ static void name_who(struct engine *engine, const struct sighting *seen,
 		report->task =
 			(const void *)(uintptr_t)((const struct job *)seen->job)
 				->run;
-		return;
+		return NULL;
 	}
 	/* [A1] before the second sighting */
 	behaviour =
 		(const struct behaviour *)AO_load_acquire(&actor->task.xclass);
 	report->type = behaviour->name;
+	return behaviour;
 }
 
-static void log_report(struct engine *engine, const struct rota_stuck *report)
+static void log_report(struct engine *engine, const struct rota_stuck *report,
+		       const struct behaviour *behaviour)
 {
-	char who[128];
+	char who[192], what[64];
 
+	if (behaviour)
+		behaviour_tag_text(behaviour, report->tag, what, sizeof(what));
 	if (report->type && report->tag == CLOSURE_TAG)
 		snprintf(who, sizeof(who),
 			 "actor %016" PRIx64 " (%.64s) has been running a "
@@ -89,8 +95,8 @@ static void log_report(struct engine *engine, const struct rota_stuck *report)
 	else if (report->type)
 		snprintf(who, sizeof(who),
 			 "actor %016" PRIx64 " (%.64s) has been handling "
-			 "tag %u",
-			 (uint64_t)report->actor, report->type, report->tag);
+			 "%s",
+			 (uint64_t)report->actor, report->type, what);
 	else
 		snprintf(who, sizeof(who),
 			 "the task with the function at %p has been running",
@@ -112,13 +118,13 @@ static bool tell(struct engine *engine, unsigned worker,
 		.for_ns = (int64_t)(now_ns - seen->at_ns),
 		.held_up = n_held_up(engine->crew.workers[worker]),
 	};
+	const struct behaviour *behaviour = name_who(engine, seen, &report);
 	struct sighting again;
 
-	name_who(engine, seen, &report);
 	again = watch_sight(engine, worker);
 	if (!watch_is_same(seen, &again))
 		return false;
-	log_report(engine, &report);
+	log_report(engine, &report, behaviour);
 	if (engine->config.stuck)
 		engine->config.stuck(engine->config.context, &report);
 	return true;

@@ -2,6 +2,7 @@
 /*
  * ask - exactly one answer, or exactly one failure
  */
+#include <rota/closure.h>
 #include <rota/status.h>
 
 #include "tests/unit/asks.h"
@@ -706,5 +707,133 @@ Test(ask, without_memory_is_refused, .timeout = HANG)
 		     0);
 	cr_assert_eq(reply, 2);
 	free(asking);
+	engine_stop();
+}
+
+/* ---- the time that is meant where none is given ---- */
+
+static rota_id patient_servant(int64_t ask_within)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	static AO_t token; /* nobody answers */
+
+	options.ask_within = ask_within;
+	return rota_spawn(engine, &servant_behaviour, &(struct servant){&token},
+			  &options);
+}
+
+/* The deadline of an ask lies where it must, whenever that was. */
+static void expect_default(rota_id id, int64_t within)
+{
+	uint64_t value = 1, least, most;
+	struct rota_asking asking;
+
+	least = rota_deadline_in(within).ns;
+	cr_assert_eq(rota_ask_start(id, TAKES, &value, sizeof(value), NULL, 0,
+				    ROTA_DEFAULT, &asking),
+		     0);
+	most = rota_deadline_in(within).ns;
+	cr_assert_geq(asking.deadline_ns, least);
+	cr_assert_leq(asking.deadline_ns, most);
+	cr_assert_eq(rota_ask_cancel(&asking), 0);
+}
+
+Test(ask, a_default_time_is_the_engines_or_five_seconds, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+
+	engine_start(1);
+	expect_default(patient_servant(0), ROTA_S(5));
+	engine_stop();
+	config.ask_within = ROTA_S(70);
+	engine = engine_make(&config);
+	expect_default(patient_servant(0), ROTA_S(70));
+	expect_default(patient_servant(ROTA_S(300)), ROTA_S(300));
+	expect_default(patient_servant(ROTA_FOREVER), ROTA_FOREVER);
+	engine_stop();
+	config.ask_within = -1;
+	cr_assert_null(rota_start(&config));
+	cr_assert_eq(errno, EINVAL);
+}
+
+static int call_takes(void *state, void *capture)
+{
+	rota_token token;
+
+	(void)state, (void)capture;
+	return rota_reply_later(&token);
+}
+
+struct defaults {
+	rota_id to;
+	struct flag ended;
+	int ask, call;
+};
+
+static int act_default(void *arg)
+{
+	struct defaults *d = arg;
+	uint64_t value = 1;
+
+	d->ask = rota_ask(d->to, TAKES, &value, sizeof(value), NULL, 0,
+			  ROTA_DEFAULT);
+	d->call = rota_call_bytes(d->to, call_takes, &value, sizeof(value),
+				  ROTA_DEFAULT);
+	flag_raise(&d->ended);
+	return 0;
+}
+
+static void *thread_default(void *arg)
+{
+	act_default(arg);
+	return NULL;
+}
+
+/* However the actor lives, and whatever it has had its block for since. */
+Test(ask, a_default_time_is_the_actors, .timeout = HANG)
+{
+	struct defaults d = {.to = ROTA_NONE};
+	struct hold hold = {0};
+
+	engine_start(2);
+	d.to = patient_servant(ROTA_MS(2));
+	cr_assert_eq(rota_id_error(d.to), 0);
+	hold_start(&hold, d.to);
+	hold_end(&hold);
+	thread_join(thread_start(thread_default, &d));
+	cr_assert_eq(d.ask, -ETIMEDOUT);
+	cr_assert_eq(d.call, -ETIMEDOUT);
+	d = (struct defaults){.to = d.to};
+	ACTS(puppet_spawn(NULL, 0), act_default, &d);
+	AWAIT(flag_is_up(&d.ended));
+	cr_assert_eq(d.ask, -ETIMEDOUT);
+	cr_assert_eq(d.call, -ETIMEDOUT);
+	cr_assert_eq(rota_id_error(patient_servant(-1)), -EINVAL);
+	engine_stop();
+}
+
+/* What the message in hand leaves of it. */
+static int act_default_deadline(void *arg)
+{
+	uint64_t value = 1, late = rota_deadline_in(ROTA_S(500)).ns;
+	struct rota_asking asking;
+	rota_id *to = arg;
+
+	rota_ask_start(*to, TAKES, &value, sizeof(value), NULL, 0, ROTA_DEFAULT,
+		       &asking);
+	return asking.deadline_ns < late ? 0 : 1;
+}
+
+Test(ask, a_default_time_ends_with_the_message_in_hand, .timeout = HANG)
+{
+	struct act act = {act_default_deadline, NULL};
+	rota_id to;
+
+	engine_start(2);
+	to = patient_servant(ROTA_S(1000));
+	act.arg = &to;
+	cr_assert_eq(rota_ask(servant_spawn(0, NULL), RUNS, &act, sizeof(act),
+			      NULL, 0, PATIENCE),
+		     0);
 	engine_stop();
 }

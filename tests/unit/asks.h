@@ -76,11 +76,17 @@ static inline int servant_handle(void *state, unsigned tag, void *payload,
 	}
 }
 
+static inline const char *servant_tag_name(unsigned tag)
+{
+	return tag == NOTHING ? "nothing" : NULL;
+}
+
 static const struct rota_behaviour servant_behaviour = {
 	.size = sizeof(struct rota_behaviour),
 	.name = "servant",
 	.state_size = sizeof(struct servant),
 	.handle = servant_handle,
+	.tag_name = servant_tag_name,
 };
 
 static inline rota_id servant_spawn(unsigned mailbox, AO_t *xtoken)

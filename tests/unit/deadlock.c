@@ -2,6 +2,8 @@
 /*
  * deadlock - asks that would never end are refused, and no others
  */
+#include <rota/protocol.h>
+
 #include "tests/unit/asks.h"
 
 #define MAX_RING 100
@@ -106,6 +108,10 @@ static void expect_circle(const struct seat *seat, size_t n)
 		cr_assert_eq(step->whom, seat->step[(i + 1) % n].actor);
 		cr_assert_eq(step->asks, 1);
 		cr_assert_eq(step->tag, NOTHING);
+		cr_assert_str_eq(step->type, "servant");
+		cr_assert_str_eq(step->message, "nothing");
+		cr_assert_str_eq(step->type, "servant");
+		cr_assert_str_eq(step->message, "nothing");
 		for (size_t k = 0; k < i; k++)
 			cr_assert_neq(step->actor, seat->step[k].actor);
 		found |= step->actor == ids[seat - seats];
@@ -185,6 +191,109 @@ Test(deadlock, with_oneself_is_refused, .timeout = HANG)
 	expect_circle(&seats[0], 1);
 	expect_conserved(1);
 	engine_stop();
+}
+
+/* ---- names ---- */
+
+struct told {
+	rota_id to;
+	unsigned tag;
+	struct flag ended;
+	int result;
+	int n_text;
+	char text[512];
+};
+
+static int act_tell(void *arg)
+{
+	struct rota_deadlock_step steps[4];
+	struct told *told = arg;
+	uint64_t value = 0;
+	int n;
+
+	told->result = rota_ask(told->to, told->tag, &value, sizeof(value),
+				NULL, 0, ROTA_FOREVER);
+	n = rota_last_deadlock(steps, 4);
+	told->n_text = rota_deadlock_text(steps, (size_t)n, told->text,
+					  sizeof(told->text));
+	flag_raise(&told->ended);
+	return 0;
+}
+
+struct fork_take {
+	uint64_t value;
+};
+
+#define FORK(M, p) M(p, ASK, take, struct fork_take, void)
+ROTA_PROTOCOL(fork, FORK);
+
+struct fork {
+	struct told *told;
+};
+
+static int fork_on_take(struct fork *fork, const struct fork_take *m)
+{
+	(void)m;
+	return act_tell(fork->told);
+}
+ROTA_BEHAVIOUR(fork, fork, FORK, NULL);
+
+/* A typed actor, and one that has a name for one message only. */
+static void expect_told(unsigned tag, const char *named)
+{
+	struct told first = {.tag = fork_take_tag}, second = {.tag = tag};
+	const struct told *told;
+	char line[128];
+	fork_id fork;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, NULL);
+	fork = fork_spawn(engine, &(struct fork){&second}, NULL);
+	first.to = fork.id;
+	second.to = id;
+	cr_assert_eq(rota_send(id, RUNS, &(struct act){act_tell, &first},
+			       sizeof(struct act)),
+		     0);
+	AWAIT(flag_is_up(&first.ended) && flag_is_up(&second.ended));
+	cr_assert_neq(first.result == -EDEADLK, second.result == -EDEADLK);
+	told = first.result == -EDEADLK ? &first : &second;
+	snprintf(line, sizeof(line),
+		 "servant %016" PRIx64 " asks fork %016" PRIx64 ": fork_take",
+		 id, fork.id);
+	cr_assert_not_null(strstr(told->text, line), "%s", told->text);
+	snprintf(line, sizeof(line),
+		 "fork %016" PRIx64 " asks servant %016" PRIx64 ": %s", fork.id,
+		 id, named);
+	cr_assert_not_null(strstr(told->text, line), "%s", told->text);
+	cr_assert_eq(told->n_text, (int)strlen(told->text));
+	engine_stop();
+}
+
+Test(deadlock, is_told_with_names, .timeout = HANG)
+{
+	expect_told(NOTHING, "nothing");
+}
+
+Test(deadlock, is_told_with_tags_that_have_no_names, .timeout = HANG)
+{
+	expect_told(FAILS, "tag 2");
+}
+
+Test(deadlock, is_told_in_as_much_room_as_there_is, .timeout = HANG)
+{
+	struct rota_deadlock_step steps[2] = {{.actor = 1, .whom = 2},
+					      {.actor = 2, .whom = 1}};
+	char text[32];
+	int length = rota_deadlock_text(steps, 2, NULL, 0);
+
+	memset(text, 'x', sizeof(text));
+	cr_assert_gt(length, 32);
+	cr_assert_eq(rota_deadlock_text(steps, 2, text, 20), length);
+	cr_assert_str_eq(text, "actor 0000000000000");
+	cr_assert_eq(text[20], 'x');
+	cr_assert_eq(rota_deadlock_text(steps, 0, text, 20), 0);
+	cr_assert_str_eq(text, "");
 }
 
 /* ---- what is none ---- */

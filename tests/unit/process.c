@@ -281,10 +281,18 @@ Test(process, only_accepted_tags_are_handled, .timeout = HANG){
 
 Test(process, what_is_not_accepted_waits, .timeout = HANG)
 {
+	struct rota_status status = ROTA_STATUS_INIT;
+
 	start(2, 0, 0);
 	SEND_EACH(7, ACCEPT, 7, 8, 9);
 	EXPECT(0, 1);
+	cr_assert_eq(rota_status(chooser, &status), 0);
+	cr_assert_eq(status.activity, ROTA_IDLE);
+	cr_assert_eq(status.tags.base, 1);
+	cr_assert_eq(status.tags.mask, UINT64_C(1) << (ACCEPT_ALL - 1) | 1);
 	SEND_EACH(1, ACCEPT_ALL);
+	cr_assert_eq(rota_status(chooser, &status), 0);
+	cr_assert_eq(status.tags.mask, 0);
 	EXPECT(0, 1, 0, 1, 2, 3, 4);
 	expect_conserved(7);
 	end();

@@ -6,6 +6,7 @@
 #include <rota/ask.h>
 #include <rota/closure.h>
 #include <rota/process.h>
+#include <rota/status.h>
 #include <rota/wait.h>
 
 #include "tests/unit/support.h"
@@ -737,6 +738,98 @@ Test(receive, goes_on_where_it_stood_or_anywhere, .timeout = HANG)
 	for (int i = 0; i < 200 && n_moved == 0; i++)
 		n_moved += has_moved(ROTA_ANYWHERE);
 	cr_assert_gt(n_moved, 0);
+}
+
+/* ---- seen from outside ---- */
+
+static struct rota_status status_of(rota_id id)
+{
+	struct rota_status status = ROTA_STATUS_INIT;
+
+	cr_assert_eq(rota_status(id, &status), 0);
+	return status;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ROTA_S(now.tv_sec) + now.tv_nsec;
+}
+
+static void expect_waiting(const struct process *p)
+{
+	struct rota_status status = status_of(p->id);
+
+	cr_assert_eq(status.activity, ROTA_WAITING);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_MESSAGE);
+	cr_assert_eq(status.whom, ROTA_NONE);
+	cr_assert_eq(status.tag, 0);
+	cr_assert_eq(status.tags.mask, p->tags.mask);
+	cr_assert_eq(status.tags.base, p->tags.base);
+	if (p->flags & ROTA_ANYWHERE)
+		cr_assert_eq(status.worker, -1);
+	else
+		cr_assert(status.worker == 0 || status.worker == 1);
+}
+
+Test(receive, status_says_that_it_waits_and_for_what, .timeout = HANG)
+{
+	BOTH(flags)
+	{
+		struct process *p = process_new();
+		int64_t before = now_ns();
+
+		engine_start(2);
+		p->flags = flags;
+		p->tags = rota_tags_of(5);
+		cr_assert_eq(rota_tags_add(&p->tags, 7), 0);
+		process_start(p, run_loop);
+		expect_taken(p, 0);
+		expect_waiting(p);
+		AWAIT(status_of(p->id).for_ns > ROTA_MS(5));
+		/* What it does not want changes nothing, but lies there. */
+		cr_assert_eq(send_value(p->id, 1, 1), 0);
+		quiesce();
+		expect_waiting(p);
+		cr_assert_eq(status_of(p->id).mailbox_length, 1);
+		cr_assert_eq(status_of(p->id).handled, 1);
+		cr_assert_gt(status_of(p->id).for_ns, ROTA_MS(5));
+		AWAIT(status_of(p->id).oldest_ns > 0);
+		cr_assert_leq(status_of(p->id).for_ns, now_ns() - before);
+		/* The next wait is another. */
+		before = now_ns();
+		cr_assert_eq(send_value(p->id, 5, 1), 0);
+		expect_taken(p, 1);
+		expect_waiting(p);
+		cr_assert_leq(status_of(p->id).for_ns,
+			      now_ns() - before + ROTA_MS(10));
+		engine_stop();
+		expect_ended(p, -ECANCELED);
+		free(p);
+	}
+}
+
+Test(receive, status_says_so_with_a_deadline_too, .timeout = HANG)
+{
+	struct process *p = process_new();
+	struct stall stall = {.go = {0}};
+
+	engine_start(1);
+	p->within = PATIENCE;
+	process_start(p, run_loop);
+	AWAIT(status_of(p->id).waits_for == ROTA_WAITS_FOR_MESSAGE);
+	expect_waiting(p);
+	/* One that it would take, and no worker: it does not wait any more. */
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	cr_assert_eq(send_value(p->id, 5, 1), 0);
+	cr_assert_eq(status_of(p->id).activity, ROTA_QUEUED);
+	cr_assert_eq(status_of(p->id).waits_for, ROTA_WAITS_FOR_NOTHING);
+	flag_raise(&stall.go);
+	AWAIT(tally_of(&p->record.n) == 1);
+	engine_stop();
+	free(p);
 }
 
 /* ---- misuse, and memory running out ---- */

@@ -71,6 +71,10 @@ struct rota_behaviour {
 	size_t state_size; /* bytes, 0 ... ROTA_MAX_STATE; aligned to 16 */
 	int (*handle)(void *state, unsigned tag, void *payload, size_t length);
 	void (*destroy)(void *state); /* may be NULL */
+	/* What people call the messages with that tag; NULL: no name. May be
+	   NULL. Only looks up constants: it is called by any thread, under
+	   locks. (ROTA_BEHAVIOUR() makes it: "counter_inc".) */
+	const char *(*tag_name)(unsigned tag);
 };
 
 /* Options of rota_spawn(); zero is the default of every field. */
@@ -83,7 +87,10 @@ struct rota_spawn_options {
 	                      ROTA_MAX_GROUP bytes, copied; NULL: none */
 	unsigned cpu; /* where the thread is bound: ROTA_CPU(n); 0: it may run
 	                 wherever the engine may */
-	unsigned reserved; /* 0 */
+	unsigned reserved;  /* 0 */
+	int64_t ask_within; /* nanoseconds that ROTA_DEFAULT stands for where
+	                       this actor is asked; 0: the engine's, see
+	                       rota_config */
 };
 
 /* The hardware thread that the kernel calls n. */

@@ -54,7 +54,8 @@ ROTA_EXTERN_C_BEGIN
  * @reply:      where the reply goes; may be NULL if @reply_size is 0
  * @reply_size: room there. A shorter reply is fine, see rota_ask_detail()
  * @within:     for all of it, waiting for room included; ROTA_NOW or less is
- *              -ETIMEDOUT at once
+ *              -ETIMEDOUT at once; ROTA_DEFAULT: what @to was spawned with, or
+ *              its engine was started with, or five seconds
  *
  * A request is a message like any other: in order with all that is sent, and
  * counted in the bound. When this returns nobody touches @reply any more.
@@ -92,12 +93,16 @@ ROTA_API void rota_ask_detail(struct rota_ask_detail *detail);
 
 /* One of those who wait for each other in a circle. */
 struct rota_deadlock_step {
-	rota_id actor;	/* who waits */
-	rota_id whom;	/* for whom: the next one's actor */
-	int asks;	/* 1: for an answer; 0: for its end, as rota_join() */
-	unsigned tag;	/* of the request, if it asks; of a rota_call()
+	rota_id actor;	  /* who waits */
+	rota_id whom;	  /* for whom: the next one's actor */
+	int asks;	  /* 1: for an answer; 0: for its end, as rota_join() */
+	unsigned tag;	  /* of the request, if it asks; of a rota_call()
 	                   ROTA_TAG_CLOSURE */
-	uint64_t token; /* of no use to others; tells requests apart */
+	uint64_t token;	  /* of no use to others; tells requests apart */
+	const char *type; /* of actor: rota_behaviour.name; NULL: it is not
+	                        known any more */
+	const char *message; /* the request's name, as the type of whom has it
+	                        (rota_behaviour.tag_name); NULL: it has none */
 };
 
 /**
@@ -112,6 +117,20 @@ struct rota_deadlock_step {
  *          remember it); -EPERM outside a handler.
  */
 ROTA_API int rota_last_deadlock(struct rota_deadlock_step *steps, size_t n);
+
+/**
+ * rota_deadlock_text() - a circle in words
+ * @steps: @n of them, as rota_last_deadlock() gives them
+ * @text:  @size bytes, always ended by a 0 if @size is not 0; may be NULL then
+ *
+ * A line per step, without the last line's end: "table 0100000700000001 asks
+ * fork 0100000900000001: fork_take". A message without a name is "tag 17".
+ *
+ * Context: any thread or handler; never waits.
+ * Return:  how many bytes the whole text has, as snprintf().
+ */
+ROTA_API int rota_deadlock_text(const struct rota_deadlock_step *steps,
+				size_t n, char *text, size_t size);
 
 /* ---- several at a time ---- */
 
@@ -133,7 +152,8 @@ struct rota_asking {
 /**
  * rota_ask_start() - ask without waiting for the answer
  * @reply:  where rota_ask_await() puts it; must last until then
- * @within: how long the sender waits for room, and the receiver may take
+ * @within: how long the sender waits for room, and the receiver may take; or
+ *          ROTA_DEFAULT, as in rota_ask()
  * @asking: the ask from now on; ended already if this fails
  *
  * What a handler has started and not ended is cancelled when it returns. A
@@ -198,6 +218,7 @@ struct rota_notice {
 
 /**
  * rota_ask_then() - ask, and have the answer come as a message
+ * @within:    as in rota_ask_start()
  * @reply_tag: of that message
  * @context:   comes back in it
  *

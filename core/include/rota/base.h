@@ -71,6 +71,9 @@ typedef uint64_t rota_id;
  */
 #define ROTA_NOW INT64_C(0)
 #define ROTA_FOREVER INT64_MAX
+/* In calls that ask (rota_ask() and what is made of it), and only there: the
+   time that whom is asked has for that, see rota_spawn_options.ask_within. */
+#define ROTA_DEFAULT INT64_MIN
 #define ROTA_NS(n) ((int64_t)(n))
 #define ROTA_US(n) ((int64_t)(n)*1000)
 #define ROTA_MS(n) ((int64_t)(n)*1000000)

@@ -134,8 +134,12 @@ ROTA_EXTERN_C_END
 			destroy_(ROTA__CAST(T *, state_));                    \
 	}                                                                     \
 	static const struct rota_behaviour name##__behaviour = {              \
-		sizeof(struct rota_behaviour), #name, sizeof(T),              \
-		name##__handle, name##__destroy};                             \
+		sizeof(struct rota_behaviour),                                \
+		#name,                                                        \
+		sizeof(T),                                                    \
+		name##__handle,                                               \
+		name##__destroy,                                              \
+		NULL};                                                        \
 	ROTA__INLINE name##_cell *name##_make(                                \
 		rota_engine *engine_, T const *init_,                         \
 		const struct rota_spawn_options *options_)                    \

@@ -97,7 +97,7 @@ ROTA_API int rota_cast_with(rota_id to, rota_function *function,
  * @to, @function, @length: as in rota_cast_bytes()
  * @capture: copied to the actor; once the function has run, what it has made of
  *           its copy is copied back
- * @within:  for all of it, as in rota_ask()
+ * @within:  for all of it, as in rota_ask(); ROTA_DEFAULT is fine
  *
  * An ask whose request is a function, see <rota/ask.h>: what the function
  * returns is the answer and nothing more, its sign does not matter. It may also

@@ -124,9 +124,12 @@ struct rota_config {
 	                             per worker, 4 to 64. See offload.h */
 	unsigned offload_queue;	  /* how many calls of rota_offload_start() may
 	                             wait for a thread; 0: 1,024 */
-	unsigned spares; /* threads, up to 1024, that may take the places of
+	unsigned spares;    /* threads, up to 1024, that may take the places of
 	                    workers whose turns do not come back, at a time;
 	                    0: 64; ROTA_NO_SPARES: none */
+	int64_t ask_within; /* nanoseconds that ROTA_DEFAULT stands for where
+	                       actors are asked that were spawned without a time
+	                       of their own; 0: five seconds */
 };
 
 #define ROTA_NO_SPARES (~0u)

@@ -58,6 +58,7 @@
  * READ  M(p, READ, get, void, R) void; READ: the handler reads the state only
  *	call:    int p_take(p_id to, Q m, R *reply, int64_t within);
  *	         int p_get(p_id to, R *reply, int64_t within);
+ *	         (within: a time, ROTA_FOREVER, or ROTA_DEFAULT)
  *	handler: int TYPE_on_take(struct TYPE *self, const Q *m, R *reply);
  *	         int TYPE_on_get(const struct TYPE *self, R *reply);
  *	The call waits for the answer; 0: *reply is set, positive: the handler's
@@ -182,6 +183,9 @@
 	ROTA__HANDLE_BEGIN(type)                    \
 	ROTA__CASES(type, protocol, LIST)           \
 	ROTA__HANDLE_END                            \
+	ROTA__NAMES_BEGIN(type)                     \
+	ROTA__NAMES(protocol, LIST)                 \
+	ROTA__NAMES_END                             \
 	ROTA__SPAWN(type, protocol, hooks)          \
 	ROTA__BEHAVIOUR_END(type)
 
@@ -194,6 +198,10 @@
 	ROTA__CASES(type, p1, LIST1)                        \
 	ROTA__CASES(type, p2, LIST2)                        \
 	ROTA__HANDLE_END                                    \
+	ROTA__NAMES_BEGIN(type)                             \
+	ROTA__NAMES(p1, LIST1)                              \
+	ROTA__NAMES(p2, LIST2)                              \
+	ROTA__NAMES_END                                     \
 	ROTA__AS(type, p1, p2)                              \
 	ROTA__SPAWN(type, p1, hooks)                        \
 	ROTA__BEHAVIOUR_END(type)
@@ -211,6 +219,11 @@
 	ROTA__CASES(type, p2, LIST2)                                   \
 	ROTA__CASES(type, p3, LIST3)                                   \
 	ROTA__HANDLE_END                                               \
+	ROTA__NAMES_BEGIN(type)                                        \
+	ROTA__NAMES(p1, LIST1)                                         \
+	ROTA__NAMES(p2, LIST2)                                         \
+	ROTA__NAMES(p3, LIST3)                                         \
+	ROTA__NAMES_END                                                \
 	ROTA__AS(type, p1, p2)                                         \
 	ROTA__AS(type, p1, p3)                                         \
 	ROTA__SPAWN(type, p1, hooks)                                   \
@@ -235,6 +248,12 @@
 	ROTA__CASES(type, p3, LIST3)                                       \
 	ROTA__CASES(type, p4, LIST4)                                       \
 	ROTA__HANDLE_END                                                   \
+	ROTA__NAMES_BEGIN(type)                                            \
+	ROTA__NAMES(p1, LIST1)                                             \
+	ROTA__NAMES(p2, LIST2)                                             \
+	ROTA__NAMES(p3, LIST3)                                             \
+	ROTA__NAMES(p4, LIST4)                                             \
+	ROTA__NAMES_END                                                    \
 	ROTA__AS(type, p1, p2)                                             \
 	ROTA__AS(type, p1, p3)                                             \
 	ROTA__AS(type, p1, p4)                                             \
@@ -284,7 +303,8 @@ struct rota_hooks {
  * From here on nothing is for direct use.
  *
  * The passes over a list are ROTA__INDEX (numbers the messages), ROTA__TAG,
- * ROTA__CALLS, ROTA__CHECK (handlers) and ROTA__CASE (dispatch). Each takes
+ * ROTA__CALLS, ROTA__CHECK (handlers), ROTA__CASE (dispatch) and ROTA__NAME (what
+ * people call them, see rota_behaviour.tag_name). Each takes
  * (p, kind, name, ...) and goes on to a macro of its kind with (p, name, ...),
  * so that a kind has as many arguments as it likes. p is whatever ROTA_PROTOCOL
  * or ROTA_BEHAVIOUR handed to the list: for ROTA__CASE a pair (type, protocol).
@@ -822,7 +842,22 @@ struct rota__no_state;
 		}                    \
 		return ROTA_UNKNOWN; \
 		}
+
+#define ROTA__NAMES_BEGIN(type)                            \
+	static const char *type##__tag_name(unsigned tag_) \
+	{                                                  \
+		switch (tag_) {
+#define ROTA__NAMES_END      \
+	default:             \
+		return NULL; \
+		}            \
+		}
 /* clang-format on */
+
+#define ROTA__NAMES(p, LIST) LIST(ROTA__NAME, p)
+#define ROTA__NAME(p, kind, name, ...)               \
+	case ROTA__CAST(unsigned, p##_##name##_tag): \
+		return #p "_" #name;
 
 #define ROTA__CASES(type, protocol, LIST) LIST(ROTA__CASE, (type, protocol))
 #define ROTA__CASE(pair, kind, name, ...)                   \
@@ -928,8 +963,12 @@ struct rota__no_state;
 			hooks_->destroy(state_);                              \
 	}                                                                     \
 	static const struct rota_behaviour type##__behaviour = {              \
-		sizeof(struct rota_behaviour), #type, sizeof(struct type),    \
-		type##__handle, ROTA__DESTROY(hooks, type##__destroy)};       \
+		sizeof(struct rota_behaviour),                                \
+		#type,                                                        \
+		sizeof(struct type),                                          \
+		type##__handle,                                               \
+		ROTA__DESTROY(hooks, type##__destroy),                        \
+		type##__tag_name};                                            \
 	ROTA_SPAWN(type, protocol);                                           \
 	ROTA_SPAWN(type, protocol)                                            \
 	{                                                                     \

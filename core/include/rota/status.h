@@ -9,6 +9,7 @@
 #define ROTA_STATUS_H
 
 #include <rota/base.h>
+#include <rota/process.h>
 
 ROTA_EXTERN_C_BEGIN
 
@@ -29,6 +30,7 @@ enum rota_waits_for {
 	                          on is taken by another handler */
 	ROTA_WAITS_FOR_FLUSH,  /* of the mailbox of whom */
 	ROTA_WAITS_FOR_ANSWER, /* of whom was asked, ROTA_NONE: one of several */
+	ROTA_WAITS_FOR_MESSAGE, /* in rota_receive(): its own next one, of tags */
 	ROTA_WAITS_FOR_KINDS
 };
 
@@ -40,10 +42,11 @@ struct rota_status {
 	size_t size;
 	const char *type; /* rota_behaviour.name */
 	enum rota_activity activity;
-	int worker;	/* that runs it, or on which its handler waits; -1 */
+	int worker;	/* that runs it, or on which its handler waits; -1:
+	                   none, or it goes on on any (ROTA_ANYWHERE) */
 	unsigned tag;	/* of the message in hand, if running or waiting
 	                    (ROTA_TAG_CLOSURE: a function); a guess while
-	                    for_ns is 0 */
+	                    for_ns is 0; 0: none is in hand */
 	int is_closing; /* it is being stopped or drained */
 	int64_t for_ns; /* how long it has had this message in hand, if
 	                    running; how long it has waited, if waiting; 0: less
@@ -62,6 +65,9 @@ struct rota_status {
 	unsigned queries;  /* in progress beside each other, running or waiting;
 	                     the rest of what is told is about one of them. 0:
 	                     messages are handled one by one. See ROTA_QUERY */
+	struct rota_tags tags; /* what it would take, if it waits for a message,
+	                          or is idle and accepts some tags only
+	                          (rota_accept()); mask 0: any */
 };
 
 #define ROTA_STATUS_INIT ROTA_SIZED(rota_status)
