@@ -66,7 +66,6 @@ static int run_call(struct call *call)
 	return result;
 }
 
-/* Not abandoned, or that of an outsider, who is still there. */
 static void tell_waiter(struct call *call, int result)
 {
 	struct wait_ticket ticket;
@@ -88,10 +87,11 @@ static void run_waited(struct work *work, struct helper *helper)
 	struct call *call = (struct call *)work;
 	struct engine *engine = call->engine;
 	int result = run_call(call);
+	bool is_late = !helpers_done(helper);
 
-	if (helpers_done(helper))
-		tell_waiter(call, result);
-	else
+	/* Who waits is there, also where the engine has not waited for us. */
+	tell_waiter(call, result);
+	if (is_late)
 		engine_let_go(engine);
 }
 

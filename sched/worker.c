@@ -774,6 +774,18 @@ enum worker_step worker_step(struct worker *worker)
 
 /* ---- sleeping ---- */
 
+/*
+ * The engine has stopped, and nothing will come for us any more. While turns
+ * stand here something will, if late: what makes them go on may be queued at a
+ * worker that hangs, or be a function that has not returned.
+ */
+static bool is_dismissed(const struct worker *worker)
+{
+	/* [S1] pairs with crew_stop(), which wakes us after it */
+	return AO_load_acquire(&worker->crew->xstopping) &&
+	       worker->n_standing == 0;
+}
+
 /* The last look before sleeping, after idle_enter(). */
 static bool sees_work(struct worker *worker)
 {
@@ -809,8 +821,7 @@ static void rest(struct worker *worker)
 	} else {
 		worker->n_vain = 0;
 		crew->options.rest(worker);
-		/* [S1] pairs with crew_stop(), which wakes us after it */
-		if (!AO_load_acquire(&crew->xstopping))
+		if (!is_dismissed(worker))
 			fall_asleep(worker, -1);
 	}
 	worker->is_searching = idle_leave(&crew->idle, worker->number, &first);
@@ -830,8 +841,7 @@ static void rest_off_duty(struct worker *worker)
 
 	idle_vanish(&crew->idle);
 	crew->options.rest(worker);
-	/* [S1] pairs with crew_stop(), which wakes us after it */
-	if (patience != 0 && !AO_load_acquire(&crew->xstopping))
+	if (patience != 0 && !is_dismissed(worker))
 		fall_asleep(worker, patience);
 	if (idle_appear(&crew->idle))
 		monitor_wake(crew->monitor);
@@ -852,9 +862,8 @@ static void rest_at_home(struct worker *worker)
 
 	idle_vanish(&crew->idle);
 	crew->options.rest(worker);
-	/* [S1] pairs with crew_stop(), which wakes us after it */
 	if (!tick_finds_work(worker) && home_lie_down(worker->home) &&
-	    !AO_load_acquire(&crew->xstopping))
+	    !is_dismissed(worker))
 		fall_asleep(worker, -1);
 	home_get_up(worker->home);
 	home_appear(crew);
@@ -941,7 +950,7 @@ static bool may_leave(struct worker *worker)
 		return unlikely(!worker->is_member) &&
 		       (worker->home ? home_may_end(worker)
 				     : roster_may_end(worker));
-	return !worker->pinned_first &&
+	return worker->n_standing == 0 && !worker->pinned_first &&
 	       /* Relaxed: waits that the stop cancelled came before [S1]. */
 	       AO_load(&worker->xinbox) == 0 && has_nothing(worker);
 }

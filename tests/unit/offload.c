@@ -632,18 +632,20 @@ Test(offload, a_function_that_never_returns_is_reported, .timeout = HANG)
 	struct rota_stop_report report = ROTA_STOP_REPORT_INIT;
 	size_t before = n_threads();
 	struct slow slow = {.n = {0}};
+	static struct record record;
 	rota_id id;
 
 	engine_start(1);
-	id = puppet_spawn(NULL, 0);
+	id = puppet_spawn(&record, 0);
 	ACTS(id, act_on_stack, &slow);
 	AWAIT(flag_is_up(&slow.begun));
 	cr_assert_eq(rota_stop_report(engine, ROTA_MS(1), &report), -ETIMEDOUT);
-	cr_assert_eq(report.stuck, 1);
+	cr_assert_eq(report.stuck, 2); /* it, and the handler that waits */
 	cr_assert_eq(report.stuck_actor, id);
 	cr_assert_gt(report.bytes_kept, 0);
-	flag_raise(&slow.go); /* writes to the stack, and frees the engine */
+	flag_raise(&slow.go); /* writes to the stack; all frees the engine */
 	expect_thread_gone(before);
+	cr_assert_eq(tally_of(&record.destroyed), 1);
 	cr_assert_eq(tally_of(&slow.cancelled), 1);
 }
 

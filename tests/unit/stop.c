@@ -2,6 +2,8 @@
 /*
  * stop - the ways an actor ends, and what becomes of what it had
  */
+#include <rota/process.h>
+
 #include "tests/unit/support.h"
 
 static struct record record;
@@ -603,4 +605,79 @@ Test(stop, of_the_engine_is_a_cause_of_its_own, .timeout = HANG)
 	thread_join(thread);
 	cr_assert_eq(witness.result, 0);
 	cr_assert_eq(witness.why.cause, ROTA_EXIT_ENGINE);
+}
+
+/* ---- in vain ---- */
+
+static struct tally n_gone;
+
+static int standing_handle(void *state, unsigned tag, void *payload,
+			   size_t length)
+{
+	struct rota_received m;
+
+	(void)state, (void)tag, (void)payload, (void)length;
+	while (rota_receive(NULL, ROTA_FOREVER, &m) == 0)
+		continue;
+	return 0;
+}
+
+static void standing_destroy(void *state)
+{
+	(void)state;
+	tally_add(&n_gone, 1);
+}
+
+static const struct rota_behaviour standing_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "standing",
+	.handle = standing_handle,
+	.destroy = standing_destroy,
+};
+
+enum { N_STANDING = 64 };
+
+struct crowd {
+	rota_id ids[N_STANDING];
+	struct stall stall;
+};
+
+/* They are queued at this worker, and it hangs. */
+static int act_wake_and_hang(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	for (size_t i = 0; i < N_STANDING; i++)
+		send_value(crowd->ids[i], 1, 1);
+	return act_stall(&crowd->stall);
+}
+
+/*
+ * Handlers that stand in a receive on two workers are queued at the one that
+ * hangs as the engine is stopped. As that goes on at last, the other's thread,
+ * where they are to go on, must be there still.
+ */
+Test(stop, in_vain_leaves_nobody_standing, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	static struct crowd crowd;
+	static struct stall stall;
+
+	config.spares = ROTA_NO_SPARES;
+	engine = engine_make(&config);
+	for (size_t i = 0; i < N_STANDING; i++) {
+		crowd.ids[i] = spawn(&standing_behaviour, NULL, 0);
+		cr_assert_eq(send_value(crowd.ids[i], 1, 1), 0);
+	}
+	quiesce();
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	ACTS(puppet_spawn(NULL, 0), act_wake_and_hang, &crowd);
+	AWAIT(flag_is_up(&crowd.stall.begun));
+	cr_assert_eq(rota_stop(engine, ROTA_MS(1)), -ETIMEDOUT);
+	flag_raise(&stall.go);
+	AWAIT(flag_is_up(&stall.ended));
+	for (int i = 0; i < 20; i++)
+		nap(); /* it looks for work once more, and leaves */
+	flag_raise(&crowd.stall.go);
+	AWAIT(tally_of(&n_gone) == N_STANDING);
 }

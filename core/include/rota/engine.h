@@ -173,7 +173,8 @@ struct rota_stop_report {
 	uint64_t dead_letters; /* reported during the stop */
 	unsigned stuck;	       /* handlers, also of abandoned actors, and
 	                          offloaded functions, that did not return in
-	                          time */
+	                          time; of handlers that wait on a thread for
+	                          one of them, one */
 	rota_id stuck_actor;   /* one of them */
 	unsigned stuck_tag;    /* the message it is handling; as in
 	                          struct rota_status */
@@ -195,7 +196,7 @@ struct rota_stop_report {
  * Context: any thread that is not a worker; NULL is allowed and does nothing.
  * Errors:  -ETIMEDOUT: a handler, or an offloaded function, did not return; its
  *          thread, its stack and the memory it can reach stay until it does,
- *          all else is gone.
+ *          likewise those of handlers that wait for it; all else is gone.
  *          -EDEADLK: called from a handler, or an offloaded function; nothing
  *          was done.
  * Return:  0 or one of the errors above.
