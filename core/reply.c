@@ -373,6 +373,36 @@ static int pass_on(const struct request *request, uint64_t token,
 	return error;
 }
 
+/* Ordered with the end of its life, by its block's lock: see below. */
+static bool has_ended(rota_id id)
+{
+	struct actor *actor;
+	struct cold *cold;
+	struct site site;
+	int error = site_enter(&site, id);
+
+	if (error)
+		return error == -ESRCH;
+	actor = engine_actor(site.engine, id);
+	cold = cold_lock(&site, actor, id, false, &error);
+	if (cold)
+		cold_unlock(cold);
+	site_leave(&site);
+	return error != 0;
+}
+
+/*
+ * A token was not passed on. If its holder has ended meanwhile it may have
+ * broken its promises before it held this one again; if it ends from now on, it
+ * finds it: whoever locks the block second sees the other.
+ */
+static void give_back(uint64_t token, rota_id holder)
+{
+	ask_hold(token, holder);
+	if (holder != ROTA_NONE && has_ended(holder))
+		answer(token, -EPIPE, NULL, 0);
+}
+
 int rota_forward(rota_token token, rota_id to, unsigned tag,
 		 const void *payload, size_t length, int64_t within)
 {
@@ -396,7 +426,7 @@ int rota_forward(rota_token token, rota_id to, unsigned tag,
 	error = pass_on(&request, token, &seen);
 	if (error) {
 		ask_aim(token, to, seen.aim);
-		ask_hold(token, seen.holder);
+		give_back(token, seen.holder);
 		return error;
 	}
 	if (in_hand)

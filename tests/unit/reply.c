@@ -322,6 +322,53 @@ Test(reply, who_forwards_a_token_may_end, .timeout = HANG)
 	engine_stop();
 }
 
+struct passing {
+	rota_token token;
+	rota_id to;
+	struct tally thread;
+	int result;
+};
+
+static void *thread_pass(void *arg)
+{
+	struct passing *passing = arg;
+	uint64_t value = 4;
+
+	tally_add(&passing->thread, (size_t)thread_number());
+	passing->result = rota_forward(passing->token, passing->to, TWICE,
+				       &value, sizeof(value), ROTA_FOREVER);
+	return NULL;
+}
+
+/* Whose promise it was has ended while somebody tried to pass it on, in vain. */
+Test(reply, a_promise_is_broken_if_it_comes_back_to_the_dead, .timeout = HANG)
+{
+	struct passing passing = {.result = 0};
+	struct hold hold = {0};
+	pthread_t thread;
+	struct asked a;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, &xtoken);
+	a = asked_of(id, TAKES, 1);
+	ask_by(&a, true);
+	passing.token = await_token(&xtoken);
+	passing.to = servant_spawn(1, NULL);
+	hold_start(&hold, passing.to); /* it is full */
+	thread = thread_start(thread_pass, &passing);
+	await_sleep(&passing.thread);
+	rota_actor_stop(id);
+	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+	cr_assert_not(flag_is_up(&a.ended));
+	rota_actor_stop(passing.to);
+	thread_join(thread);
+	cr_assert_eq(passing.result, -ESHUTDOWN);
+	cr_assert_eq(ask_result(&a, true), -EPIPE);
+	cr_assert_eq(rota_reply_drop(passing.token), -EALREADY);
+	engine_stop();
+}
+
 /* Not begun a second time, but once: it may have had an effect. */
 Test(reply, a_forwarded_request_that_is_lost_died_unanswered, .timeout = HANG)
 {

@@ -311,7 +311,8 @@ ROTA_API int rota_reply_is_wanted(rota_token token);
  * were. Waits for room @within, or as long as the asker waits.
  *
  * Context: a handler or any thread.
- * Errors:  those of rota_send_within(): the token is the caller's as before.
+ * Errors:  those of rota_send_within(): the token is the caller's as before
+ *          (used up, if the actor that had taken it has ended meanwhile).
  *          -EINVAL @token is 0 and nobody has asked. -ECANCELED, -EALREADY as
  *          in rota_reply().
  * Return:  0 or one of the errors above.
