@@ -167,7 +167,7 @@ struct cold {
 	struct deadlock *deadlock; /* the last circle that a wait of it was in;
 	                              NULL: none */
 	struct desk *desk; /* of an actor that chooses among its messages */
-	struct reading *readings; /* queries that are read beside each other */
+	struct run *run; /* queries that are read beside each other, or NULL */
 	/* Of the wait in progress, by its turn as it begins; relaxed, they hold
 	   while the wait word says that it lasts. */
 	AO_t xsince_ns;

@@ -58,7 +58,7 @@ static struct cold *cold_new(struct site *site, rota_id owner)
 	cold->wait = NULL;
 	cold->edge = EDGE_NONE;
 	cold->desk = NULL;
-	cold->readings = NULL;
+	cold->run = NULL;
 	cold->promises = NULL;
 	cold->deadlock = NULL;
 	/* Relaxed: the signal word publishes it. */

@@ -89,34 +89,67 @@ static bool is_known(struct cold *cold, const struct marks *marks)
 	return mark >= marks->first && mark < marks->own;
 }
 
+static bool is_same(struct wait_ticket a, struct wait_ticket b)
+{
+	return a.wait == b.wait && a.sequence == b.sequence;
+}
+
+static bool holds(const struct step *step)
+{
+	/* [W1] pairs with wait_begin(): it waits, and for this */
+	return step->edge != EDGE_NONE && step->edge != EDGE_ANY &&
+	       AO_load_acquire(&step->ticket.wait->xword) ==
+		       (step->ticket.sequence | WAIT_WAITING);
+}
+
 /*
- * The edge that leads on from an actor, if its turn waits right now, and no
- * earlier walk of the pass has followed it.
+ * Of an actor that handles several queries at a time: the wait that holds up
+ * who has come to it. Who waits for the answer of one of them is held up by
+ * that one; all else by each, and if the walk began with one of them, that
+ * closes it. False: by none.
  */
-static bool follow(rota_id from, const struct marks *marks, struct step *step)
+static bool pick(const struct cold *cold, struct walk *walk, struct step *step)
+{
+	enum reads_answer answer = READS_NOT;
+	struct step other;
+
+	if (walk->via)
+		answer = reads_answering(cold, walk->via, step);
+	if (answer != READS_NOT)
+		return answer == READS_WAITS;
+	if (walk->at == walk->start && walk->first.wait)
+		if (is_same(step->ticket, walk->first) ||
+		    reads_waits_in(cold, walk->first, step))
+			return true;
+	if (reads_nth(cold, 1, &other) && walk->fork == ROTA_NONE)
+		walk->fork = cold->owner;
+	return holds(step) || reads_nth(cold, 0, step);
+}
+
+/*
+ * The wait that leads on from where the walk is, if there is one right now, and
+ * no earlier walk of the pass has followed it.
+ */
+static bool follow(struct walk *walk, struct step *step)
 {
 	struct site site;
-	struct cold *cold = visit(&site, from);
-	bool holds;
+	struct cold *cold = visit(&site, walk->at);
+	bool leads_on;
 
 	if (!cold)
 		return false;
-	*step = (struct step){from,
-			      cold->edge_to,
-			      cold->edge,
-			      cold->edge_ends,
-			      cold->edge_ticket,
-			      cold->edge_token};
-	/* [W1] pairs with wait_begin(): it waits, and for this */
-	holds = cold->edge != EDGE_NONE && cold->edge != EDGE_ANY &&
-		AO_load_acquire(&step->ticket.wait->xword) ==
-			(step->ticket.sequence | WAIT_WAITING) &&
-		!is_known(cold, marks);
+	*step = (struct step){walk->at,		 cold->edge_to,
+			      cold->edge,	 cold->edge_ends,
+			      cold->edge_ticket, cold->edge_token};
+	if (unlikely(cold->run != NULL))
+		leads_on = pick(cold, walk, step) && holds(step);
+	else
+		leads_on = holds(step) && !is_known(cold, &walk->marks);
 	leave(&site, cold);
 	/* An ask that is open now was open as the wait was looked at. */
-	if (holds && step->edge == EDGE_ASK)
+	if (leads_on && step->edge == EDGE_ASK)
 		step->to = ask_edge(step->token);
-	return holds && step->to != ROTA_NONE;
+	return leads_on && step->to != ROTA_NONE;
 }
 
 /* ---- walking ---- */
@@ -124,21 +157,24 @@ static bool follow(rota_id from, const struct marks *marks, struct step *step)
 enum way {
 	WAY_GOES_ON,
 	WAY_ENDS,   /* or is known */
-	WAY_CLOSES, /* leads back to the start */
+	WAY_CLOSES, /* leads back to the wait of the start */
 	WAY_STRAYS /* leads into a circle that the start is not on: walk.at is */
 };
 
-static void walk_begin(struct walk *walk, rota_id start, struct marks marks)
+static void walk_begin(struct walk *walk, rota_id start,
+		       struct wait_ticket first, struct marks marks)
 {
 	*walk = (struct walk){.start = start,
+			      .first = first,
 			      .at = start,
-			      .milestone = start,
 			      .signature = 1,
 			      .marks = marks};
 }
 
 static void note_step(struct walk *walk, const struct step *step)
 {
+	if (walk->n_steps == 0)
+		walk->first = step->ticket;
 	if (walk->way_out.edge == EDGE_NONE ||
 	    (walk->way_out.edge != EDGE_ROOM && step->edge == EDGE_ROOM))
 		walk->way_out = *step;
@@ -147,7 +183,10 @@ static void note_step(struct walk *walk, const struct step *step)
 			   step->from ^ (step->to << 1)) *
 			  UINT64_C(0x9e3779b97f4a7c15);
 	walk->at = step->to;
+	walk->via = step->edge == EDGE_ASK ? step->token : 0;
 	walk->n_steps++;
+	if ((walk->n_steps & (walk->n_steps - 1)) == 0)
+		walk->milestone = step->ticket;
 }
 
 /*
@@ -161,15 +200,13 @@ static enum way walk_on(struct walk *walk, unsigned *n_steps)
 
 	while (*n_steps > 0) {
 		(*n_steps)--;
-		if (!follow(walk->at, &walk->marks, &step))
+		if (!follow(walk, &step))
 			return WAY_ENDS;
-		note_step(walk, &step);
-		if (walk->at == walk->start)
+		if (walk->n_steps > 0 && is_same(step.ticket, walk->first))
 			return WAY_CLOSES;
-		if (walk->at == walk->milestone)
+		if (walk->n_steps > 0 && is_same(step.ticket, walk->milestone))
 			return WAY_STRAYS;
-		if ((walk->n_steps & (walk->n_steps - 1)) == 0)
-			walk->milestone = walk->at;
+		note_step(walk, &step);
 	}
 	return WAY_GOES_ON;
 }
@@ -306,27 +343,31 @@ static struct rota_deadlock_step drawn_of(const struct step *step)
 	return drawn;
 }
 
-/* NULL: it is none any more, or there is no memory. */
-static struct deadlock *draw(rota_id start)
+/* From that wait on. NULL: it is none any more, or there is no memory. */
+static struct deadlock *draw(const struct step *victim)
 {
 	struct deadlock *circle = NULL;
-	struct marks none = {0};
-	rota_id at = start;
+	struct walk walk;
 	size_t n = 0;
 
-	do {
+	walk_begin(&walk, victim->from, victim->ticket, (struct marks){0});
+	for (;;) {
 		struct step step;
 
-		circle = grow(circle, n);
-		if (!circle || !follow(at, &none, &step)) {
-			free(circle);
-			return NULL;
+		if (!follow(&walk, &step))
+			break;
+		if (n > 0 && is_same(step.ticket, walk.first)) {
+			circle->n = n;
+			return circle;
 		}
+		circle = grow(circle, n);
+		if (!circle)
+			break;
 		circle->step[n++] = drawn_of(&step);
-		at = step.to;
-	} while (at != start);
-	circle->n = n;
-	return circle;
+		note_step(&walk, &step);
+	}
+	free(circle);
+	return NULL;
 }
 
 /* Under the lock; the caller frees what it returns, after it. */
@@ -450,10 +491,10 @@ static AO_TS_t deciding = AO_TS_INITIALIZER;
 /* Is the circle what it was? */
 static bool stands(const struct walk *walk)
 {
-	unsigned n_steps = (unsigned)walk->n_steps;
+	unsigned n_steps = (unsigned)walk->n_steps + 1;
 	struct walk again;
 
-	walk_begin(&again, walk->start, (struct marks){0});
+	walk_begin(&again, walk->start, walk->first, (struct marks){0});
 	return walk_on(&again, &n_steps) == WAY_CLOSES &&
 	       again.signature == walk->signature;
 }
@@ -461,15 +502,17 @@ static bool stands(const struct walk *walk)
 /* Claim its wait, with the circle to be shown; false: it has ended. */
 static bool claim_victim(const struct step *victim)
 {
-	struct deadlock *circle = draw(victim->from);
+	struct deadlock *circle = draw(victim);
 	struct site site;
 	struct cold *cold = visit(&site, victim->from);
+	struct step step;
 	bool is_ours = false;
 
 	if (cold) {
 		/* While this is its edge, its wait is where it was. */
-		is_ours = cold->edge != EDGE_NONE &&
-			  cold->edge_ticket.wait == victim->ticket.wait &&
+		is_ours = ((cold->edge != EDGE_NONE &&
+			    cold->edge_ticket.wait == victim->ticket.wait) ||
+			   reads_waits_in(cold, victim->ticket, &step)) &&
 			  wait_claim(victim->ticket);
 		if (is_ours)
 			circle = remember(cold, circle);
@@ -580,55 +623,23 @@ static void note_reading(struct local *local, const struct step *step,
 	cold_unlock(cold);
 }
 
-static bool is_unwanted(struct local *local, const struct step *step,
-			uint64_t behalf)
-{
-	if (unlikely(turn_only_reads(local)))
-		note_reading(local, step, behalf);
-	return is_withdrawn(behalf);
-}
-
-static enum way walk_from(struct walk *walk, rota_id start)
-{
-	unsigned n_steps = TURN_STEPS;
-
-	walk_begin(walk, start, (struct marks){0});
-	return walk_on(walk, &n_steps);
-}
-
 /* The same, where the first step is known; *n_steps are left. */
 static enum way walk_after(struct walk *walk, const struct step *first)
 {
 	unsigned n_steps = TURN_STEPS - 1;
 
-	walk_begin(walk, first->from, (struct marks){0});
+	walk_begin(walk, first->from, first->ticket, (struct marks){0});
 	note_step(walk, first);
-	if (walk->at == walk->start)
-		return WAY_CLOSES;
-	walk->milestone = walk->at;
 	return walk_on(walk, &n_steps);
 }
 
-int cycle_add_edge(struct local *local, const struct step *step)
+static enum way walk_from(struct walk *walk, rota_id start,
+			  struct wait_ticket first)
 {
-	struct walk first, second;
-	uint64_t behalf = set_edge(local, step);
-	enum way way;
+	unsigned n_steps = TURN_STEPS;
 
-	if (unlikely(behalf && is_unwanted(local, step, behalf)))
-		return -ECANCELED;
-	if (step->edge == EDGE_ANY)
-		return 0;
-	way = walk_after(&first, step);
-	if (way == WAY_GOES_ON)
-		cycle_hand_over(local);
-	/* Into a circle that it is not on: those on it see to that. */
-	if (way != WAY_CLOSES || walk_from(&second, step->from) != WAY_CLOSES ||
-	    first.signature != second.signature)
-		return 0;
-	if (open_circle(&second) == -EDEADLK)
-		give_up(&second, step);
-	return 0;
+	walk_begin(walk, start, first, (struct marks){0});
+	return walk_on(walk, &n_steps);
 }
 
 static void hand_over_other(rota_id start)
@@ -644,14 +655,45 @@ static void hand_over_other(rota_id start)
 	leave(&site, cold);
 }
 
-void cycle_look(rota_id start)
+int cycle_add_edge(struct local *local, const struct step *step)
 {
 	struct walk first, second;
-	enum way way = walk_from(&first, start);
+	uint64_t behalf = set_edge(local, step);
+	enum way way;
+
+	if (unlikely(turn_only_reads(local)))
+		note_reading(local, step, behalf);
+	if (unlikely(behalf && is_withdrawn(behalf)))
+		return -ECANCELED;
+	if (step->edge == EDGE_ANY)
+		return 0;
+	way = walk_after(&first, step);
+	if (way == WAY_GOES_ON)
+		cycle_hand_over(local);
+	else if (way != WAY_CLOSES && unlikely(first.fork != ROTA_NONE))
+		hand_over_other(first.fork);
+	/* Into a circle that it is not on: those on it see to that. */
+	if (way != WAY_CLOSES ||
+	    walk_from(&second, step->from, step->ticket) != WAY_CLOSES ||
+	    first.signature != second.signature)
+		return 0;
+	if (open_circle(&second) == -EDEADLK)
+		give_up(&second, step);
+	return 0;
+}
+
+void cycle_look(rota_id start)
+{
+	const struct wait_ticket whichever = {NULL, 0};
+	struct walk first, second;
+	enum way way = walk_from(&first, start, whichever);
 
 	if (way == WAY_GOES_ON)
 		hand_over_other(start);
-	if (way == WAY_CLOSES && walk_from(&second, start) == WAY_CLOSES &&
+	else if (way != WAY_CLOSES && first.fork != ROTA_NONE)
+		hand_over_other(first.fork);
+	if (way == WAY_CLOSES &&
+	    walk_from(&second, start, first.first) == WAY_CLOSES &&
 	    first.signature == second.signature &&
 	    open_circle(&second) == -EDEADLK)
 		give_up(&second, &second.way_out);
@@ -678,14 +720,49 @@ static void take_handed(struct cycles *cycles)
 	cycles->walk.marks.first = cycles->walk.marks.own + 1;
 }
 
-/* Whose walk is next in this pass; false if it is over. */
-static bool begin_next(struct engine *engine)
+static void begin_walk(struct engine *engine, rota_id start,
+		       struct wait_ticket first)
 {
 	struct cycles *cycles = &engine->cycles;
 	struct marks marks = cycles->walk.marks;
-	struct cold *cold = cycles->pass;
+
+	marks.own++;
+	marks.any = id_make(engine->number, 0, 0);
+	walk_begin(&cycles->walk, start, first, marks);
+	cycles->first_time = 0;
+	cycles->is_walking = true;
+}
+
+/* One that reads for several, and waits for each of them: walk from the next of
+   its waits. False: that was the last. */
+static bool begin_forked(struct engine *engine)
+{
+	struct cycles *cycles = &engine->cycles;
+	struct step step;
+	struct site site;
+	struct cold *cold = visit(&site, cycles->forked);
+	bool found = cold && reads_nth(cold, cycles->n_forked++, &step);
+
+	if (cold)
+		leave(&site, cold);
+	if (found)
+		begin_walk(engine, cycles->forked, step.ticket);
+	else
+		cycles->forked = ROTA_NONE;
+	return found;
+}
+
+/* Whose walk is next in this pass; false if it is over. */
+static bool begin_next(struct engine *engine)
+{
+	const struct wait_ticket whichever = {NULL, 0};
+	struct cycles *cycles = &engine->cycles;
+	struct cold *cold;
 	rota_id start;
 
+	if (cycles->forked != ROTA_NONE && begin_forked(engine))
+		return true;
+	cold = cycles->pass;
 	if (!cold)
 		return false;
 	spin_lock(&cold->xlock);
@@ -694,19 +771,19 @@ static bool begin_next(struct engine *engine)
 	if (cold->handed == HANDED_AGAIN)
 		hand_over(cold, cycles);
 	cold->handed--;
+	if (unlikely(cold->run != NULL)) {
+		cycles->forked = start;
+		cycles->n_forked = 0;
+	}
 	cold_unlock(cold);
-	marks.own++;
-	marks.any = id_make(engine->number, 0, 0);
-	walk_begin(&cycles->walk, start, marks);
-	cycles->first_time = 0;
-	cycles->is_walking = true;
+	begin_walk(engine, start, whichever);
 	return true;
 }
 
 static void walk_again(struct cycles *cycles, rota_id start,
-		       uint64_t first_time)
+		       struct wait_ticket first, uint64_t first_time)
 {
-	walk_begin(&cycles->walk, start, cycles->walk.marks);
+	walk_begin(&cycles->walk, start, first, cycles->walk.marks);
 	cycles->first_time = first_time;
 }
 
@@ -716,9 +793,9 @@ static void carry_on(struct cycles *cycles, unsigned *n_steps)
 	enum way way = walk_on(walk, n_steps);
 
 	if (way == WAY_STRAYS) {
-		walk_again(cycles, walk->at, 0);
+		walk_again(cycles, walk->at, walk->milestone, 0);
 	} else if (way == WAY_CLOSES && !cycles->first_time) {
-		walk_again(cycles, walk->start, walk->signature);
+		walk_again(cycles, walk->start, walk->first, walk->signature);
 	} else if (way != WAY_GOES_ON) {
 		cycles->is_walking = false;
 		if (way == WAY_CLOSES &&
@@ -728,20 +805,26 @@ static void carry_on(struct cycles *cycles, unsigned *n_steps)
 	}
 }
 
+/* In this pass. */
+static bool has_walks(const struct cycles *cycles)
+{
+	return cycles->is_walking || cycles->forked != ROTA_NONE ||
+	       cycles->pass != NULL;
+}
+
 bool cycle_tick(struct engine *engine)
 {
 	struct cycles *cycles = &engine->cycles;
 	unsigned n_steps = TICK_STEPS;
 
-	if (!cycles->is_walking && !cycles->pass)
+	if (!has_walks(cycles))
 		take_handed(cycles);
-	if (!cycles->is_walking && !cycles->pass)
+	if (!has_walks(cycles))
 		return false;
 	if (!thread_record_here())
 		return true; /* no memory: one cannot even look */
 	while (n_steps > 0 && (cycles->is_walking || begin_next(engine)))
 		carry_on(cycles, &n_steps);
 	/* Relaxed: what it misses was handed over by a worker that is awake. */
-	return cycles->is_walking || cycles->pass ||
-	       AO_load(&cycles->xhanded) != 0;
+	return has_walks(cycles) || AO_load(&cycles->xhanded) != 0;
 }

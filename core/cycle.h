@@ -35,14 +35,24 @@ struct marks {
 	rota_id any; /* some id of that engine */
 };
 
-/* Following the edges from an actor, as far as it has got. */
+/*
+ * Following the waits from that of an actor, as far as it has got. What it goes
+ * along are waits, not actors: one that answers several queries at a time has
+ * several.
+ */
 struct walk {
 	rota_id start;
+	struct wait_ticket
+		first; /* of the start; no wait: whichever it is in */
 	rota_id at;
-	rota_id milestone; /* where it was some steps ago, see walk_on() */
+	uint64_t via; /* the ask by which it came there, or 0 */
+	struct wait_ticket
+		milestone; /* the wait some steps ago, see walk_on() */
 	uint64_t n_steps;
 	uint64_t
 		signature; /* two walks over the same waits have it in common */
+	rota_id fork; /* an actor on the way whose several waits all hold up who
+	                 waits for it, and of which the walk took one */
 	struct step way_out; /* the wait that opens the circle if it ends: one
 	                        for room if there is one */
 	bool some_end;	     /* on the way are waits with a deadline */
@@ -56,6 +66,8 @@ struct cycles {
 	/* The monitor's alone. */
 	struct cold *pass; /* those of this pass whose turn is to come */
 	bool is_walking;
+	rota_id forked; /* to be walked from by each of its waits, or ROTA_NONE */
+	unsigned n_forked; /* of which so many were */
 	struct walk walk;
 	uint64_t first_time; /* the signature of the first time round, or 0 */
 };

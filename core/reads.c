@@ -31,12 +31,14 @@
  *             are worth its order: last in, first out).
  * Limits:     an actor that chooses among its messages, moves (ANYWHERE) or has
  *             a thread of its own handles its queries one by one.
- *             A circle of waits is found by one edge per actor: here it is that
- *             of the reader that has begun to wait last. When that one ends,
- *             another's takes its place and is walked (of one that has answered
- *             already it does not). So a circle through a reader is found at
- *             once if the reader closes it, else at the latest when those that
- *             wait for something else have ended.
+ *             Who waits for the answer of a query of a run waits for that one's
+ *             reader. Who waits for what comes after the run waits for all of
+ *             them: a walk takes one, that of the actor's edge, which is of the
+ *             reader that has begun to wait last, and where there are several
+ *             the monitor walks from each. So a circle through two actors that
+ *             are each waited for behind a run with several readers that wait
+ *             may be found only when others of these have ended: then another's
+ *             edge takes the place of theirs and is walked.
  * Invariants: I1 while tasks are left nobody else uses the actor's lanes, and
  *                its mailbox is scheduled: pushes make nobody run it.
  *             I2 all of a run stays counted until no task is left.
@@ -70,6 +72,9 @@ struct run {
 	/* Tasks that have not ended, and above them the messages whose room is
 	   due: each takes one off there and adds its own here. */
 	AO_t xleft;
+	/* Under the cold block's lock. */
+	struct reading *readings; /* in progress */
+	struct reader *queued;	  /* have not begun */
 };
 
 #define RUN_DUE_SHIFT 32
@@ -78,6 +83,8 @@ struct reader {
 	struct task task;
 	struct run *run;
 	struct message *message;
+	struct reader *next; /* in run->queued */
+	struct reader **prev;
 };
 
 _Static_assert(sizeof(struct run) <= sizeof(struct small_job) &&
@@ -104,15 +111,33 @@ static struct task_class *class_of(const struct actor *actor,
 
 /* ---- the list ---- */
 
-static void enlist(struct cold *cold, struct reading *reading)
+static uint64_t token_of(struct message *message)
 {
-	spin_lock(&cold->xlock);
-	reading->next = cold->readings;
-	reading->prev = &cold->readings;
+	return message->flags & MESSAGE_EXTENDED
+		       ? message_extension(message)->token
+		       : 0;
+}
+
+/* It begins: what was known of the task is from now on known of the turn. */
+static void enlist(struct run *run, struct reader *reader,
+		   struct reading *reading)
+{
+	spin_lock(&run->cold->xlock);
+	*reader->prev = reader->next;
+	if (reader->next)
+		reader->next->prev = reader->prev;
+	reading->behalf = token_of(reader->message);
+	reading->next = run->readings;
+	reading->prev = &run->readings;
 	if (reading->next)
 		reading->next->prev = &reading->next;
-	cold->readings = reading;
-	cold_unlock(cold);
+	run->readings = reading;
+	cold_unlock(run->cold);
+}
+
+static struct reading *first_reading(const struct cold *cold)
+{
+	return cold->run ? cold->run->readings : NULL;
 }
 
 static bool holds(const struct reading *reading)
@@ -128,7 +153,7 @@ static bool holds(const struct reading *reading)
 /* The actor's edge was that of one that ends: true if there is another now. */
 static bool pass_edge_on(struct cold *cold, const struct reading *ended)
 {
-	const struct reading *reading = cold->readings;
+	const struct reading *reading = first_reading(cold);
 
 	if (cold->edge == EDGE_NONE || cold->edge_ticket.wait != ended->wait)
 		return false;
@@ -160,7 +185,7 @@ struct reading *reads_cancel(struct cold *cold)
 {
 	struct reading *reading, *cancelled = NULL;
 
-	for (reading = cold->readings; reading; reading = reading->next) {
+	for (reading = first_reading(cold); reading; reading = reading->next) {
 		if (!wait_cancel(reading->wait))
 			continue;
 		/* It stays as it is until its wait is finished. */
@@ -186,7 +211,7 @@ unsigned reads_count(const struct cold *cold, const struct wait **waiting)
 	unsigned n = 0;
 
 	*waiting = NULL;
-	for (reading = cold->readings; reading; reading = reading->next) {
+	for (reading = first_reading(cold); reading; reading = reading->next) {
 		/* [W1] pairs with wait_begin() */
 		AO_t word = AO_load_acquire(&reading->wait->xword);
 
@@ -200,7 +225,7 @@ unsigned reads_count(const struct cold *cold, const struct wait **waiting)
 
 void reads_note(struct cold *cold, const struct step *step, uint64_t behalf)
 {
-	struct reading *reading = cold->readings;
+	struct reading *reading = first_reading(cold);
 
 	while (reading && reading->wait != step->ticket.wait)
 		reading = reading->next;
@@ -210,10 +235,52 @@ void reads_note(struct cold *cold, const struct step *step, uint64_t behalf)
 	reading->behalf = behalf;
 }
 
+enum reads_answer reads_answering(const struct cold *cold, uint64_t token,
+				  struct step *step)
+{
+	const struct reading *reading = first_reading(cold);
+	const struct reader *queued = cold->run ? cold->run->queued : NULL;
+
+	while (reading && reading->behalf != token)
+		reading = reading->next;
+	if (reading && holds(reading)) {
+		*step = reading->step;
+		return READS_WAITS;
+	}
+	while (!reading && queued && token_of(queued->message) != token)
+		queued = queued->next;
+	return reading || queued ? READS_RUNS : READS_NOT;
+}
+
+bool reads_waits_in(const struct cold *cold, struct wait_ticket ticket,
+		    struct step *step)
+{
+	const struct reading *reading = first_reading(cold);
+
+	while (reading && !(reading->step.edge != EDGE_NONE &&
+			    reading->step.ticket.wait == ticket.wait &&
+			    reading->step.ticket.sequence == ticket.sequence))
+		reading = reading->next;
+	if (reading)
+		*step = reading->step;
+	return reading != NULL;
+}
+
+bool reads_nth(const struct cold *cold, unsigned n, struct step *step)
+{
+	const struct reading *reading = first_reading(cold);
+
+	while (reading && !(holds(reading) && n-- == 0))
+		reading = reading->next;
+	if (reading)
+		*step = reading->step;
+	return reading != NULL;
+}
+
 bool reads_find(const struct cold *cold, uint64_t behalf,
 		struct wait_ticket *ticket)
 {
-	const struct reading *reading = cold->readings;
+	const struct reading *reading = first_reading(cold);
 
 	while (reading && !(reading->behalf == behalf && holds(reading)))
 		reading = reading->next;
@@ -265,12 +332,14 @@ static void refuse(struct local *local, struct message *message)
 
 /* The room that is due then: none, if a callback needed it to send to us. */
 static unsigned read_one(struct local *local, struct run *run,
-			 struct message *message)
+			 struct reader *reader)
 {
 	struct reading reading = {.wait = &local->worker.stack->wait};
+	struct message *message = reader->message;
 
 	begin_turn(local, run);
-	enlist(run->cold, &reading);
+	enlist(run, reader, &reading);
+	put_cell(local, reader);
 	/* Relaxed: the lock orders, see life.c. */
 	if (unlikely(AO_load(&run->actor->xsignal) &
 		     (SIGNAL_STOP | SIGNAL_ENGINE)))
@@ -284,6 +353,13 @@ static unsigned read_one(struct local *local, struct run *run,
 	return local->turn.due;
 }
 
+static void set_run(struct cold *cold, struct run *run)
+{
+	spin_lock(&cold->xlock);
+	cold->run = run;
+	cold_unlock(cold);
+}
+
 /* All have ended: the actor is a turn's again. */
 static void end_run(struct local *local, struct run *run, unsigned due)
 {
@@ -291,6 +367,7 @@ static void end_run(struct local *local, struct run *run, unsigned due)
 
 	turn_begin(local, actor);
 	turn_set_due(&local->turn, due);
+	set_run(run->cold, NULL);
 	put_cell(local, run);
 	turn_give_back(local);
 	turn_end(local, TURN_RETURNED, 0);
@@ -301,12 +378,10 @@ static void run_reader(struct task *task, struct worker *worker)
 {
 	struct local *local = (struct local *)worker;
 	struct reader *reader = (struct reader *)task;
-	struct message *message = reader->message;
 	struct run *run = reader->run;
 	AO_t due, left;
 
-	put_cell(local, reader);
-	due = read_one(local, run, message);
+	due = read_one(local, run, reader);
 	/* [Q1] pairs with itself: the last one sees that all have ended */
 	left = AO_fetch_and_add_full(&run->xleft, (due << RUN_DUE_SHIFT) - 1);
 	if ((uint32_t)left == 1)
@@ -369,6 +444,8 @@ static struct run *make_run(struct local *local)
 		return NULL;
 	run->actor = turn->actor;
 	run->self = turn->self;
+	run->readings = NULL;
+	run->queued = NULL;
 	run->cold = cold_lock(&own, turn->actor, turn->self, true, &error);
 	if (run->cold) {
 		cold_unlock(run->cold);
@@ -392,7 +469,14 @@ static struct reader *make_reader(struct local *local, struct run *run)
 
 static void fill_reader(struct reader *reader, struct message *message)
 {
+	struct run *run = reader->run;
+
 	reader->message = message;
+	reader->next = run->queued;
+	reader->prev = &run->queued;
+	if (reader->next)
+		reader->next->prev = &reader->next;
+	run->queued = reader;
 	reader->task.class = class_of(reader->run->actor, message);
 }
 
@@ -424,6 +508,7 @@ static void let_go(struct local *local, struct run *run, struct task *first,
 	/* Relaxed: the ring publishes it. */
 	AO_store(&run->xleft, n);
 	count(&local->cache.counters.xoffered, n);
+	set_run(run->cold, run);
 	turn_give_back(local);
 	turn_end(local, TURN_RETURNED, 0);
 	for (task = first; task; task = next) {

@@ -15,7 +15,7 @@ struct reading {
 	struct wait *wait; /* of its stack */
 	struct reading *next_cancelled;
 	struct step step; /* its last wait for another actor; see cycle.h */
-	uint64_t behalf;  /* the query's token, if it has waited; else 0 */
+	uint64_t behalf;  /* the query's token; 0: it has been answered */
 };
 
 /* How long one takes that is handled alone. */
@@ -55,6 +55,23 @@ unsigned reads_count(const struct cold *cold, const struct wait **waiting);
 
 /* One of them waits for another actor, and the edge has been written. */
 void reads_note(struct cold *cold, const struct step *step, uint64_t behalf);
+
+/* Is it a query of the run that answers an ask? */
+enum reads_answer {
+	READS_NOT,  /* no: it comes later */
+	READS_RUNS, /* yes, and it does not wait: it runs, or is about to */
+	READS_WAITS /* yes, in *step */
+};
+
+enum reads_answer reads_answering(const struct cold *cold, uint64_t token,
+				  struct step *step);
+
+/* The wait of one of them; false: it has ended, or is none of theirs. */
+bool reads_waits_in(const struct cold *cold, struct wait_ticket ticket,
+		    struct step *step);
+
+/* Of those that wait right now, in some order. */
+bool reads_nth(const struct cold *cold, unsigned n, struct step *step);
 
 /* The wait that one of them is in on behalf of an ask. False: there is none. */
 bool reads_find(const struct cold *cold, uint64_t behalf,

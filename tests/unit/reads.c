@@ -737,6 +737,125 @@ Test(reads, a_circle_beside_another_wait_is_found, .timeout = HANG)
 	engine_stop();
 }
 
+/* ---- what is no circle, and what is one in spite of others ---- */
+
+/* A servant that has one of the queries in the table answered. */
+static int act_ask_table(void *arg)
+{
+	struct query *query = arg;
+	uint64_t value;
+
+	return -rota_ask(table, GET | ROTA_QUERY, query, sizeof(*query), &value,
+			 sizeof(value), ROTA_FOREVER);
+}
+
+/* A query that asks that servant, once the servant's own is as far as it is to
+   be. */
+struct beside {
+	size_t n_in;
+	struct flag asks;
+};
+
+static int act_ask_beside(void *arg)
+{
+	struct beside *beside = arg;
+	uint64_t value;
+
+	while (tally_of(&n_in) < beside->n_in)
+		nap();
+	flag_raise(&beside->asks);
+	return -rota_ask(servants[0], BLANK, NULL, 0, &value, sizeof(value),
+			 ROTA_FOREVER);
+}
+
+static struct rota_asking servants_asking;
+
+static void have_servant_ask(const struct query *query)
+{
+	struct query all = {act_ask_table, (void *)(uintptr_t)query};
+
+	cr_assert_eq(rota_ask_start(servants[0], GET, &all, sizeof(all), NULL,
+				    0, ROTA_FOREVER, &servants_asking),
+		     0);
+	AWAIT(status_of(servants[0]).waits_for == ROTA_WAITS_FOR_ANSWER);
+}
+
+static void expect_no_circle(void)
+{
+	cr_assert_eq(outcome(0), 0);
+	cr_assert_eq(rota_ask_await(&servants_asking, 1, 1, PATIENCE), 1);
+	cr_assert_neq(servants_asking.outcome, EDEADLK);
+}
+
+/* The servant waits for one query, and the other one waits for the servant. */
+Test(reads, who_is_answered_by_another_one_is_in_no_circle, .timeout = HANG)
+{
+	static struct beside beside = {.n_in = 1};
+	struct query first = {act_meet, (void *)1};
+	uint64_t waits;
+
+	begin_circles();
+	queue_begin();
+	have_servant_ask(&first);
+	ask(0, GET, act_ask_beside, &beside);
+	waits = counters().waits;
+	queue_end();
+	AWAIT(flag_is_up(&beside.asks) && counters().waits > waits);
+	for (int i = 0; i < 20; i++)
+		nap();
+	cr_assert_eq(rota_ask_await(&asking[0], 1, 1, ROTA_NOW), -ETIMEDOUT,
+		     "refused, and could end");
+	flag_raise(&go);
+	expect_no_circle();
+	engine_stop();
+}
+
+/* Likewise, and the query has mostly not begun: it is behind the other. */
+Test(reads, who_is_to_be_answered_by_another_one_is_in_no_circle,
+     .timeout = HANG)
+{
+	static struct beside beside = {.n_in = 0};
+	struct query second = {act_slow, NULL};
+
+	begin_circles();
+	for (int i = 0; i < SIZED(50, 5); i++) {
+		queue_begin();
+		ask(0, GET, act_ask_beside, &beside);
+		have_servant_ask(&second);
+		queue_end();
+		expect_no_circle();
+	}
+	engine_stop();
+}
+
+/* Waits for its gate. */
+static int act_gate(void *arg)
+{
+	tally_add(&n_in, 1);
+	rota_join(gates[(size_t)(uintptr_t)arg], ROTA_FOREVER, NULL);
+	return 0;
+}
+
+/* Whichever of its queries has begun to wait last: one of them stands on a
+   circle, and the other one does not end before that is found. */
+Test(reads, a_circle_is_found_beside_a_wait_that_stays, .timeout = HANG)
+{
+	begin_circles();
+	queue_begin();
+	ask(0, GET, act_ask_servant, (void *)0);
+	ask(1, GET, act_gate, (void *)1);
+	ask(2, GET, act_gate, (void *)1);
+	queue_end();
+	AWAIT(tally_of(&n_in) == 3);
+	rota_actor_stop(gates[0]); /* the servant asks the table: a circle */
+	cr_assert_eq(outcome(0), EDEADLK);
+	cr_assert_eq(rota_ask_await(&asking[1], 2, 1, ROTA_NOW), -ETIMEDOUT);
+	rota_actor_stop(gates[1]);
+	cr_assert_eq(outcome(1), 0);
+	cr_assert_eq(outcome(2), 0);
+	engine_stop();
+}
+
 static int act_pass_on(void *arg)
 {
 	struct query query = {act_slow, NULL};
