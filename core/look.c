@@ -95,9 +95,9 @@ static void look_at_desk(const struct cold *cold, const struct actor *actor,
 {
 	/* [X2] pairs with mailbox_idle_beside(): class and times are those */
 	AO_t mail = AO_load_acquire(&actor->xmail);
-	/* Relaxed: as above; if it has begun to run again, a moment ago. */
+	/* [A1] pairs with set_class(); if it runs again, a moment ago */
 	const struct task_class *class =
-		(const struct task_class *)AO_load(&actor->task.xclass);
+		(const struct task_class *)AO_load_acquire(&actor->task.xclass);
 
 	if (!cold->desk || (mail & MAILBOX_SCHEDULED))
 		return;

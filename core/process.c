@@ -34,9 +34,9 @@
  *             I3 all of this is in the hand of the worker where it is (see
  *                hand.c), but for the handler; an actor that was abandoned is
  *                left alone.
- * Orderings:  [L1] see spin.h. [X1] [X2] of mailbox.c: the stack that stands
- *             was left before the CAS that went idle, or was queued; whoever
- *             runs the actor next sees it.
+ * Orderings:  [L1] see spin.h. [A1] see cold.c. [X1] [X2] of mailbox.c: the
+ *             stack that stands was left before the CAS that went idle, or was
+ *             queued; whoever runs the actor next sees it.
  */
 #include "core/process.h"
 
@@ -68,9 +68,9 @@ static struct local *local_again(void)
 
 static void set_class(struct actor *actor, struct task_class *class)
 {
-	/* Relaxed: see struct task; who runs the actor next is told of it by the
-	   mailbox, or by a queue. */
-	AO_store(&actor->task.xclass, (AO_t) class);
+	/* [A1] pairs with who looks at an actor, see look.c: the class may be
+	   new. Who runs it next is told by the mailbox, or by a queue. */
+	AO_store_release(&actor->task.xclass, (AO_t) class);
 }
 
 /* In a turn. */

@@ -594,7 +594,7 @@ Test(deadlock, is_found_in_random_graphs_and_nowhere_else, .timeout = HANG)
 
 	for (unsigned workers = 1; workers <= 4; workers++) {
 		engine_start(workers);
-		for (int i = 0; i < SIZED(250, 10); i++)
+		for (int i = 0; i < SIZED(600, 10); i++)
 			random_graph(&random);
 		engine_stop();
 	}
