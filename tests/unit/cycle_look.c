@@ -249,7 +249,7 @@ Test(cycle_look, a_wait_is_not_given_up_for_one_that_is_open, .init = begin,
 
 	a_waits(EDGE_JOIN);
 	wait_for(C, EDGE_ASK, A);
-	cr_assert_eq(walk_from(&walk, id[A]), WAY_CLOSES);
+	cr_assert_eq(walk_from(&walk, id[A], tickets[A]), WAY_CLOSES);
 	end_wait(C); /* another one was faster to open it */
 	give_up(&walk, &walk.way_out);
 	cr_assert(waits_still(A));
