@@ -122,7 +122,10 @@ __attribute__((noinline)) void chain_flush(struct local *local)
 	AO_t was = worker_enter_hand(&local->worker);
 	struct outcome outcome = push_out(local, false);
 
+	local->turn.marks &= ~(uint32_t)TURN_CHAINS;
 	worker_leave_hand(&local->worker, was);
+	local->chain.is_open = false;
+	local->near = local->number; /* as it was when the chain was opened */
 	learn(local);
 	local->chain.last = ROTA_NONE;
 	if (outcome.to != ROTA_NONE)
@@ -187,7 +190,10 @@ static void open_chain(struct local *local, struct actor *actor, rota_id to,
 	chain->actor = actor;
 	/* Relaxed: [H1] orders. */
 	AO_store(&local->worker.xheld, to);
+	local->turn.marks |= TURN_CHAINS;
 	worker_leave_hand(&local->worker, was);
+	chain->is_open = true;
+	local->near = NEAR_NONE;
 }
 
 bool chain_begin(struct local *local, struct actor *actor, rota_id to,

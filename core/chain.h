@@ -32,11 +32,11 @@ void chain_flush(struct local *local);
 
 static inline void chain_close(struct local *local)
 {
-	if (unlikely(chain_receiver(local) != ROTA_NONE))
+	if (unlikely(local->chain.is_open))
 		chain_flush(local);
 }
 
-/* The handler has returned. */
+/* The handler has returned, or the turn ends. */
 static inline void chain_end(struct local *local)
 {
 	chain_close(local);

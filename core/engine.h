@@ -91,7 +91,8 @@ enum turn_mark {
 	                          handler was called with, or there is none */
 	TURN_SIFTS = 1 << 7,	 /* not all tags are accepted any more */
 	TURN_ABANDONED = 1 << 8, /* set by who gave it up: see abandon.c */
-	TURN_TOLD = 1 << 9	 /* ... and the first wait since has failed */
+	TURN_TOLD = 1 << 9,	 /* ... and the first wait since has failed */
+	TURN_CHAINS = 1 << 10	 /* the handler has a chain open */
 };
 
 /*
@@ -168,6 +169,8 @@ struct chain {
 	unsigned n_alike;  /* sends to it that followed one to it */
 	unsigned open_at;  /* a chain opens at so many */
 	unsigned n_joined; /* messages since it was opened */
+	bool is_open; /* since chain_begin(), until chain_flush(); the monitor
+	                      may have taken it meanwhile */
 	/* In the worker's hand, with worker.xheld: the receiver's id. */
 	bool is_refused; /* the receiver has ended; the lease is given back */
 	struct actor *actor;
@@ -185,7 +188,8 @@ struct local {
 	struct pool *small; /* the smallest messages' pool, at hand */
 	unsigned number;    /* the engine's */
 	unsigned near; /* the same, or NEAR_NONE while the handler's sends have
-	                  to take the long way: they have a deadline */
+	                  to take another way: they have a deadline, or a chain
+	                  is open */
 	struct chain chain;
 	/* Of the turn, too, but not needed at each. */
 	struct ask *asks; /* that the handler has started and not ended */

@@ -101,6 +101,7 @@ void aside_end(struct local *local)
 		return;
 	worker_step_in(&local->worker);
 	local->turn.marks &= ~(uint32_t)TURN_ASIDE;
+	chain_close(local);
 }
 
 static void drop_owned(struct message *message)
@@ -625,7 +626,8 @@ static inline int call_handler(struct local *local, struct actor *actor,
 	return result;
 }
 
-/* The same for a plain message, which @head says it is. */
+/* The same for a plain message, which @head says it is. But what TURN_CHAINS
+   tells of is still to go out. */
 static inline int call_plain(struct local *local, struct actor *actor,
 			     struct message *message, AO_t head)
 {
@@ -638,7 +640,6 @@ static inline int call_plain(struct local *local, struct actor *actor,
 	result = behaviour->handle(actor_state(actor), message_head_tag(head),
 				   message->payload, message_head_size(head));
 	worker_step_in(&local->worker);
-	chain_end(local);
 	return result;
 }
 
@@ -812,6 +813,7 @@ end_message(struct local *local, struct message *message, int result)
 	struct turn *turn = &local->turn;
 	bool failed = has_failed(result);
 
+	chain_end(local);
 	if (turn->marks & TURN_ASKS)
 		asking_end_handler(local);
 	if (turn->marks & TURN_BLOCKS)
@@ -857,8 +859,9 @@ static inline void put_plain(struct local *local, struct message *message)
 }
 
 /* What a handler may have done that does not end a message as usual. */
-#define MARKS_UNUSUAL \
-	(TURN_STOPS | TURN_ASKS | TURN_BLOCKS | TURN_SWAPPED | TURN_ABANDONED)
+#define MARKS_UNUSUAL                                          \
+	(TURN_STOPS | TURN_ASKS | TURN_BLOCKS | TURN_SWAPPED | \
+	 TURN_ABANDONED | TURN_CHAINS)
 
 static inline enum batch after_handler(struct local *local,
 				       struct message *message, int result)
@@ -1152,6 +1155,8 @@ static inline void run_peek_plain(struct local *local, struct actor *actor,
 
 	turn->peeked = word;
 	result = call_plain(local, actor, message, head);
+	if (unlikely(turn->marks & TURN_CHAINS))
+		chain_flush(local);
 	word = turn->peeked;
 	message = turn->message;
 	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE || !word ||
@@ -1193,6 +1198,7 @@ void actor_run(struct task *task, struct worker *worker)
 	turn_set_due(turn, 0);
 	turn->marks = 0;
 	turn->reason = 0;
+	local->chain.last = ROTA_NONE;
 	if (unlikely(!message || message->next ||
 		     ((uintptr_t)actor->normal | (uintptr_t)actor->urgent) ||
 		     (signal & SIGNAL_BITS) != SIGNAL_LIVE ||
@@ -1226,6 +1232,7 @@ void turn_begin(struct local *local, struct actor *actor)
 	turn_set_due(turn, 0);
 	turn->marks = 0;
 	turn->reason = 0;
+	local->chain.last = ROTA_NONE;
 }
 
 void turn_take_all(struct actor *actor)

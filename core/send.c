@@ -437,11 +437,13 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 
 	if (unlikely(!local))
 		return post_any(to, tag, run, payload, length, within);
-	if (unlikely(chain_receiver(local) != ROTA_NONE))
-		return with_chain(to, tag, run, payload, length, within);
 	if (unlikely(local->near != id_engine(to) ||
-		     !is_small(tag, run, payload, length)))
+		     !is_small(tag, run, payload, length))) {
+		if (likely(local->chain.is_open))
+			return with_chain(to, tag, run, payload, length,
+					  within);
 		return post_any(to, tag, run, payload, length, within);
+	}
 	actor = slabs_cell(local->actors, id_slot(to));
 	/* Relaxed: as in post(). */
 	if (unlikely(!actor || !signal_accepts(AO_load(&actor->xsignal), to)))
