@@ -8,6 +8,8 @@
  */
 #include "tests/unit/support.h"
 
+#include "core/engine.h"
+
 /* ---- a receiver that checks the order ---- */
 
 struct expecting {
@@ -422,4 +424,84 @@ Test(chain, order_is_causal, .timeout = HANG)
 	order_is_causal(1);
 	order_is_causal(2);
 	order_is_causal(64);
+}
+
+/* ---- and ends with the function that has opened it ---- */
+
+/* Of a handler of several in one turn, and of a callback in between. */
+enum { BEGIN, SENDS, UNKNOWN, LOOKS };
+
+static struct tally n_opened, n_left_open;
+static rota_id chained_to;
+
+static bool is_open(void)
+{
+	return ((const struct local *)worker_current)->chain.is_open;
+}
+
+static void open_one(void)
+{
+	for (uint64_t i = 0; i < 8; i++)
+		cr_assert_eq(rota_send(chained_to, 1, &i, sizeof(i)), 0);
+	tally_add(&n_opened,
+		  is_open() || !((const struct local *)worker_current)
+					->worker.has_hand);
+}
+
+static void open_for_the_dead(void *context,
+			      const struct rota_dead_letter *letter)
+{
+	(void)context;
+	(void)letter;
+	open_one();
+}
+
+static int looking_handle(void *state, unsigned tag, void *payload,
+			  size_t length)
+{
+	static const unsigned tags[] = {SENDS, LOOKS, UNKNOWN, LOOKS};
+
+	(void)state;
+	(void)payload;
+	(void)length;
+	if (is_open())
+		tally_add(&n_left_open, 1);
+	switch (tag) {
+	case BEGIN: /* so that they come in one batch */
+		for (unsigned i = 0; i < 4; i++)
+			cr_assert_eq(rota_send(rota_self(), tags[i], NULL, 0),
+				     0);
+		return 0;
+	case SENDS:
+		open_one();
+		return 0;
+	case LOOKS:
+		return 0;
+	default:
+		return ROTA_UNKNOWN;
+	}
+}
+
+static const struct rota_behaviour looking_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "looking",
+	.handle = looking_handle,
+};
+
+Test(chain, is_not_left_open, .timeout = HANG)
+{
+	static struct expecting expecting;
+	struct rota_config config = test_config(1);
+
+	config.dead_letter = open_for_the_dead;
+	engine = engine_make(&config);
+	chained_to = expecting_spawn(&expecting, 0);
+	cr_assert_eq(
+		rota_send(spawn(&looking_behaviour, NULL, 0), BEGIN, NULL, 0),
+		0);
+	quiesce();
+	cr_assert_eq(tally_of(&n_opened), 2);
+	cr_assert_eq(tally_of(&n_left_open), 0);
+	cr_assert_eq(tally_of(&expecting.n), 16);
+	engine_stop();
 }
