@@ -6,9 +6,9 @@
  * bound, the order, what is accepted and what becomes of it are as without; and
  * a handler that does not return hides its messages for a moment only.
  */
-#include "tests/unit/support.h"
-
 #include "core/engine.h"
+
+#include "tests/unit/support.h"
 
 /* ---- a receiver that checks the order ---- */
 
