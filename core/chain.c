@@ -4,8 +4,8 @@
  *
  * Problem:    a producer that sends ten thousand messages to one actor pays a
  *             CAS for each, on a line that the receiver's worker wants too.
- * Approach:   after some sends in a row to the same receiver, a push also
- *             leases room for more; the messages that follow are linked in the
+ * Approach:   after some sends in a row to the same receiver its sender leases
+ *             room for more; the messages that follow are linked in the
  *             worker's hand, at the cost of a few stores, and go out with one
  *             CAS when the lease is used up (with the next lease), when the
  *             handler returns or waits, and before any other call into the
@@ -23,8 +23,9 @@
  *             I2 between worker_enter_hand() and worker_leave_hand() nothing
  *                waits or calls out.
  * Orderings:  [H1] see hand.c.
- * Read-modify-writes: one per chain; a chain that was opened in vain costs one
- *             that gives the lease back, and the next is tried later.
+ * Read-modify-writes: one per chain, and one for the first of a row, for its
+ *             lease. What is opened in vain costs another that gives the lease
+ *             back, and the next is tried later.
  */
 #include "core/chain.h"
 
@@ -196,20 +197,23 @@ static void open_chain(struct local *local, struct actor *actor, rota_id to,
 	local->near = NEAR_NONE;
 }
 
-bool chain_begin(struct local *local, struct actor *actor, rota_id to,
-		 struct message *message)
+/*
+ * Sends to others that come between two to this one are not noticed. Where that
+ * misleads, the chain does not pay, and the next is tried later.
+ */
+__attribute__((noinline)) void chain_repeat(struct local *local,
+					    struct actor *actor, rota_id to)
 {
-	struct site site = site_of(local);
-	enum mailbox_push pushed;
+	struct chain *chain = &local->chain;
 	unsigned lease;
 
-	pushed = mailbox_push_leasing(&actor->xmail, message,
-				      actor_capacity(actor), &lease);
-	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
-		return false;
-	if (pushed == MAILBOX_AWAKENED)
-		site_schedule(&site, actor);
+	if (chain->alike != to) {
+		chain->alike = to;
+		chain->n_alike = 0;
+	}
+	if (++chain->n_alike < chain->open_at || !local->worker.has_hand)
+		return;
+	lease = mailbox_lease(&actor->xmail, actor_capacity(actor));
 	if (lease > 0)
 		open_chain(local, actor, to, lease);
-	return true;
 }

@@ -13,8 +13,9 @@
 
 /* A chain that is not used by so many messages did not pay. */
 #define CHAIN_MIN 3
-/* It is tried after 2 sends in a row, later where it did not pay. */
-#define CHAIN_FIRST 2
+/* It is tried when a send follows one to the same receiver; later where that did
+   not pay. */
+#define CHAIN_FIRST 1
 #define CHAIN_LAST 64
 
 /* Is one open? Its receiver, or ROTA_NONE. */
@@ -85,25 +86,21 @@ static inline enum chain_link chain_link(struct local *local, rota_id to,
 /* The lease is used up: out with the chain, and lease again. 0. */
 int chain_renew(struct local *local);
 
+/* One more send in a row to @to: opens a chain if it is time for one. */
+void chain_repeat(struct local *local, struct actor *actor, rota_id to);
+
 /*
- * One more send to whom the handler sent to last: does it open a chain? (Sends
- * to others in between are not noticed. Where that misleads, it does not pay,
- * and the next chain is tried later.)
+ * The handler has sent to an actor that was runnable already. One that it has to
+ * make runnable is not noticed: if there is more for it, it soon is, and a
+ * handler that sends one message and returns pays nothing here.
  */
-static inline bool chain_is_due(struct local *local)
+static inline void chain_note(struct local *local, struct actor *actor,
+			      rota_id to)
 {
-	struct chain *chain = &local->chain;
-
-	if (chain->alike != chain->last) {
-		chain->alike = chain->last;
-		chain->n_alike = 0;
-	}
-	return ++chain->n_alike >= chain->open_at && local->worker.has_hand;
+	if (likely(local->chain.last != to))
+		local->chain.last = to;
+	else
+		chain_repeat(local, actor, to);
 }
-
-/* Send, and open a chain if there is room to lease. False: nothing was done,
-   send it the other way. */
-bool chain_begin(struct local *local, struct actor *actor, rota_id to,
-		 struct message *message);
 
 #endif

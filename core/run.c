@@ -1100,6 +1100,12 @@ static inline bool take_and_idle(struct actor *actor, AO_t word)
 	return AO_compare_and_swap_full(&actor->xmail, word, next);
 }
 
+/* What a handler may have done that a message handled in place does not allow
+   for. */
+#define MARKS_OUT_OF_PLACE                                                     \
+	(TURN_STOPS | TURN_WAITED | TURN_ASKS | TURN_BLOCKS | TURN_ABANDONED | \
+	 TURN_CHAINS)
+
 /* Whatever is not the one plain message that was handled and left alone. */
 static __attribute__((noinline)) void
 peek_becomes_batch(struct local *local, struct message *message, int result)
@@ -1113,11 +1119,6 @@ peek_becomes_batch(struct local *local, struct message *message, int result)
 	if (after_handler(local, message, result) == BATCH_GOES_ON)
 		run_batch(local);
 }
-
-/* What a handler may have done that a message handled in place does not allow
-   for. */
-#define MARKS_OUT_OF_PLACE \
-	(TURN_STOPS | TURN_WAITED | TURN_ASKS | TURN_BLOCKS | TURN_ABANDONED)
 
 static __attribute__((noinline)) void run_peek(struct local *local, AO_t word)
 {
@@ -1142,6 +1143,35 @@ static __attribute__((noinline)) void run_peek(struct local *local, AO_t word)
 	message_put(&local->engine->messages, local->cache.messages, message);
 }
 
+/* Was the plain message handled in place, and is there nothing else to do? Then
+   it has been. */
+static inline bool ends_in_place(struct local *local, int result)
+{
+	struct turn *turn = &local->turn;
+	struct message *message = turn->message;
+	AO_t word = turn->peeked;
+
+	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE || !word ||
+		     !take_and_idle(turn->actor, word)))
+		return false;
+	/* The actor is not ours any more. */
+	turn_set_self(turn, ROTA_NONE);
+	count_alone(&local->cache);
+	put_plain(local, message);
+	return true;
+}
+
+static __attribute__((noinline)) void ends_otherwise(struct local *local,
+						     int result)
+{
+	if (local->turn.marks & TURN_CHAINS) {
+		chain_flush(local);
+		if (ends_in_place(local, result))
+			return;
+	}
+	peek_becomes_batch(local, local->turn.message, result);
+}
+
 /*
  * The same for a plain message, written so that nothing but @local is kept in a
  * register across the call: what is needed behind it is in the turn. @head: the
@@ -1150,24 +1180,12 @@ static __attribute__((noinline)) void run_peek(struct local *local, AO_t word)
 static inline void run_peek_plain(struct local *local, struct actor *actor,
 				  AO_t word, struct message *message, AO_t head)
 {
-	struct turn *turn = &local->turn;
 	int result;
 
-	turn->peeked = word;
+	local->turn.peeked = word;
 	result = call_plain(local, actor, message, head);
-	if (unlikely(turn->marks & TURN_CHAINS))
-		chain_flush(local);
-	word = turn->peeked;
-	message = turn->message;
-	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE || !word ||
-		     !take_and_idle(turn->actor, word))) {
-		peek_becomes_batch(local, message, result);
-		return;
-	}
-	/* The actor is not ours any more. */
-	turn_set_self(turn, ROTA_NONE);
-	count_alone(&local->cache);
-	put_plain(local, message);
+	if (unlikely(!ends_in_place(local, result)))
+		ends_otherwise(local, result);
 }
 
 bool actor_is_fresh(const struct task *task)

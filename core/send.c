@@ -359,22 +359,6 @@ INLINED int join_chain(rota_id to, unsigned tag, closure_run *run,
 	return send_past_chain(to, tag, run, payload, length, within);
 }
 
-INLINED int open_chain(rota_id to, unsigned tag, closure_run *run,
-		       const void *payload, size_t length, int64_t within,
-		       struct actor *actor)
-{
-	struct local *local = local_here();
-	struct message *message =
-		make_small(local, to, tag, run, payload, length);
-
-	if (unlikely(!message))
-		return post_any(to, tag, run, payload, length, within);
-	if (likely(chain_begin(local, actor, to, message)))
-		return 0;
-	pool_put_back(&local->cache.messages[0], message);
-	return post_any(to, tag, run, payload, length, within);
-}
-
 /* Apart for the two kinds, so that each keeps as little in registers. */
 static __attribute__((noinline)) int message_joins(rota_id to, unsigned tag,
 						   const void *payload,
@@ -384,13 +368,6 @@ static __attribute__((noinline)) int message_joins(rota_id to, unsigned tag,
 	return join_chain(to, tag, NULL, payload, length, within);
 }
 
-static __attribute__((noinline)) int
-message_opens(rota_id to, unsigned tag, const void *payload, size_t length,
-	      int64_t within, struct actor *actor)
-{
-	return open_chain(to, tag, NULL, payload, length, within, actor);
-}
-
 static __attribute__((noinline)) int cast_joins(rota_id to, closure_run *run,
 						const void *capture,
 						size_t length, int64_t within)
@@ -398,27 +375,11 @@ static __attribute__((noinline)) int cast_joins(rota_id to, closure_run *run,
 	return join_chain(to, 0, run, capture, length, within);
 }
 
-static __attribute__((noinline)) int cast_opens(rota_id to, closure_run *run,
-						const void *capture,
-						size_t length, int64_t within,
-						struct actor *actor)
-{
-	return open_chain(to, 0, run, capture, length, within, actor);
-}
-
 INLINED int with_chain(rota_id to, unsigned tag, closure_run *run,
 		       const void *payload, size_t length, int64_t within)
 {
 	return run ? cast_joins(to, run, payload, length, within)
 		   : message_joins(to, tag, payload, length, within);
-}
-
-INLINED int and_open_chain(rota_id to, unsigned tag, closure_run *run,
-			   const void *payload, size_t length, int64_t within,
-			   struct actor *actor)
-{
-	return run ? cast_opens(to, run, payload, length, within, actor)
-		   : message_opens(to, tag, payload, length, within, actor);
 }
 
 /*
@@ -448,16 +409,14 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 	/* Relaxed: as in post(). */
 	if (unlikely(!actor || !signal_accepts(AO_load(&actor->xsignal), to)))
 		return post_any(to, tag, run, payload, length, within);
-	if (unlikely(local->chain.last == to && chain_is_due(local)))
-		return and_open_chain(to, tag, run, payload, length, within,
-				      actor);
 	message = make_small(local, to, tag, run, payload, length);
 	if (unlikely(!message))
 		return post_any(to, tag, run, payload, length, within);
-	local->chain.last = to;
 	pushed = mailbox_push(&actor->xmail, message, actor_capacity(actor), 0);
-	if (likely(pushed == MAILBOX_PUSHED))
+	if (likely(pushed == MAILBOX_PUSHED)) {
+		chain_note(local, actor, to);
 		return 0;
+	}
 	if (likely(pushed == MAILBOX_AWAKENED)) {
 		count_begun(&local->cache);
 		worker_push_next_outside(&local->worker, &actor->task);

@@ -9,9 +9,10 @@
  *             with one CAS; reversed, it is a queue. The bound and the state
  *             of the consumer are in the same word, so that the one CAS checks
  *             and changes all three. A sender with more to come leases room
- *             ahead, links what follows by itself and pushes it as a chain. Nothing is ever popped by a sender and
- *             the consumer only takes all, so that a word that was A, then B,
- *             then A again (ABA) leads to the same result.
+ *             ahead, links what follows by itself and pushes it as a chain.
+ *             Nothing is ever popped by a sender and the consumer only takes
+ *             all, so that a word that was A, then B, then A again (ABA) leads
+ *             to the same result.
  * Rejected:   an exchange-based queue (libatomic_ops has no exchange; it needs
  *             a stub and has a half-linked state); a ring per mailbox (two to
  *             four lines when idle, and the bound fixes the memory).
@@ -53,29 +54,22 @@ static unsigned lease_of(AO_t word, unsigned capacity)
 	return quarter < MAILBOX_MAX_LEASE ? quarter : MAILBOX_MAX_LEASE;
 }
 
-enum mailbox_push mailbox_push_leasing(AO_t *xword, struct message *message,
-				       unsigned capacity, unsigned *lease)
+unsigned mailbox_lease(AO_t *xword, unsigned capacity)
 {
-	AO_t flags = mailbox_flags_of(message);
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(xword);
 
 	for (;;) {
+		unsigned lease = lease_of(word, capacity);
 		AO_t seen;
 
-		*lease = 0;
-		if (unlikely(word & (MAILBOX_CLOSED | MAILBOX_WAITERS) ||
-			     mailbox_count(word) >= capacity))
-			return word & MAILBOX_CLOSED ? MAILBOX_IS_CLOSED
-						     : MAILBOX_FULL;
-		*lease = lease_of(word + MAILBOX_ONE, capacity);
+		if (lease == 0)
+			return 0;
 		/* [X1] [X2] as in mailbox_push() */
 		seen = AO_fetch_compare_and_swap_full(
-			xword, word,
-			mailbox_with(word, message, flags) +
-				MAILBOX_ONE * (1 + *lease));
+			xword, word, word + MAILBOX_ONE * lease);
 		if (likely(seen == word))
-			return pushed(word);
+			return lease;
 		word = seen;
 	}
 }

@@ -23,8 +23,9 @@
  * to chains that are still to come. It can exceed the capacity by what
  * mailbox_push_over() let in.
  *
- * Idle is: SCHEDULED clear, no message; count may hold leases. Who sets SCHEDULED makes the consumer
- * runnable. Only the consumer takes, and it alone lowers the count.
+ * Idle is: SCHEDULED clear, no message; count may hold leases. Who sets
+ * SCHEDULED makes the consumer runnable. Only the consumer takes, and it alone
+ * lowers the count.
  */
 #ifndef ROTA_MAILBOX_MAILBOX_H
 #define ROTA_MAILBOX_MAILBOX_H
@@ -119,9 +120,8 @@ struct mailbox_chain {
 	unsigned lease; /* room for so many, n of it used */
 };
 
-/* As mailbox_push(); @lease: how much more room was leased, if it was pushed. */
-enum mailbox_push mailbox_push_leasing(AO_t *xword, struct message *message,
-				       unsigned capacity, unsigned *lease);
+/* Lease room for a chain: for how many messages; 0: there is none to spare. */
+unsigned mailbox_lease(AO_t *xword, unsigned capacity);
 
 /*
  * Push a chain and give back what is left of its lease; @again: lease anew, and
@@ -170,8 +170,8 @@ static inline struct message *mailbox_take(AO_t *xword, bool *has_urgent)
 
 /*
  * Consumer: give back the room of @n messages and, if nothing is there, nobody
- * waits for room and no signal was raised, become idle. True if idle: someone else may run the
- * consumer from then on, also at this moment.
+ * waits for room and no signal was raised, become idle. True if idle: someone
+ * else may run the consumer from then on, also at this moment.
  */
 static inline bool mailbox_idle(AO_t *xword, unsigned n)
 {

@@ -60,8 +60,9 @@ SUITES = {
     "stress": [("debug", "stress")],
     "asan": [(config, suite) for config in ("asan-gcc", "asan-clang")
              for suite in ("unit", "stress")],
-    "tsan": [(config, suite) for config in ("tsan-gcc", "tsan-clang")
-             for suite in ("unit", "stress")],
+    # What gcc's finds in the unit tests clang's does, three times as fast.
+    "tsan": [("tsan-gcc", "stress"),
+             ("tsan-clang", "unit"), ("tsan-clang", "stress")],
     "aarch64": [("debug" if os.uname().machine == "aarch64" else "aarch64",
                  "unit")],
 }
@@ -274,6 +275,53 @@ def read_results(path):
         return []
 
 
+# ---- a second run
+#
+# A machine that others use as well stops any thread anywhere, for as long as it
+# likes, and among nine thousand tests there is always one that had not thought
+# of that. With $ROTA_SECOND_RUN, and under an emulator, a program whose tests
+# came to their end with an assertion that failed and nothing worse is run
+# again, alone. What passes then is shown and listed as shaky, for somebody to
+# mend. A sanitizer's report, a crash, a hang, and what comes after MAX_SHAKY
+# such programs are failures.
+
+AGAIN = 3
+MAX_SHAKY = 3
+SHAKY = []
+WORSE = re.compile(r"Sanitizer|runtime error:|[Tt]imed out|signal|CRASH|leak",
+                   re.MULTILINE)
+
+
+def said(result):
+    return result.get("stdout", "") + result.get("stderr", "")
+
+
+def may_run_again(config, result):
+    """Whether no more than assertions failed, and seldom until now."""
+    wanted = os.environ.get("ROTA_SECOND_RUN", "0") != "0"
+    return ((wanted or config == "aarch64")
+            and len(SHAKY) < MAX_SHAKY
+            and result.get("returncode") == 1
+            and count_results(result.get("stdout", ""))[1]
+            and not WORSE.search(said(result)))
+
+
+def run_again(command, config, result, log, results):
+    """The results of AGAIN runs of one program, alone."""
+    again = []
+    for _ in range(AGAIN):
+        run_logged([*command, result["name"].split(" / ")[-1]], log,
+                   env=environment(CONFIGS[config]))
+        again += read_results(results) or [result]
+    return again
+
+
+def show_quoted(title, text):
+    """So that nobody takes its lines for the run's own."""
+    show(title, "\n".join("| " + line for line in text.splitlines()
+                          if not re.match(r"ok\b", line)))
+
+
 def run_meson(suite, config, meson_suite, program):
     if not build(suite, config):
         return Count(failed=1)
@@ -296,19 +344,17 @@ def run_meson(suite, config, meson_suite, program):
     lines = read_results(results)
     for result in lines:
         one = judge(result, meson_suite == "examples")
-        # An emulator stops a thread for long and anywhere: what fails there
-        # gets a second run. Both are shown.
-        if one.failed and config == "aarch64" and not program:
-            show(f"{config} {result['name']}: {result['result']}, once more",
-                 result.get("stdout", "") + result.get("stderr", ""))
-            run_logged([*command, result["name"].split(" / ")[-1]], log,
-                       env=environment(CONFIGS[config]))
-            result = (read_results(results) or [result])[-1]
-            one = judge(result, meson_suite == "examples")
+        if one.failed and not program and may_run_again(config, result):
+            again = run_again(command, config, result, log, results)
+            if all(judge(each, False).failed == 0 for each in again):
+                SHAKY.append(f"{config} {meson_suite}: {result['name']}")
+                show_quoted(f"{SHAKY[-1]} failed, then passed "
+                            f"{AGAIN} times alone", said(result))
+                result, one = again[-1], judge(again[-1], False)
         count.add(one)
         if one.failed:
             show(f"{config} {result['name']}: {result['result']}",
-                 result.get("stdout", "") + result.get("stderr", ""))
+                 said(result))
     if not lines and not program:
         show(f"{config} {meson_suite}", f"nothing was run, see {log}")
         count.failed += 1
@@ -391,6 +437,8 @@ def main():
         print("Nothing was run.")
         total.failed = 1
     say("all" if wanted_all else "these", "", "", start)
+    for program in SHAKY:
+        print(f"shaky: {program}")
     print(total)
     return 1 if total.failed else 0
 

@@ -11,8 +11,6 @@
  * latter), each state was destroyed, each moved buffer dropped, and a checked
  * build's stop finds no block lost.
  */
-#include <linux/membarrier.h>
-
 #include <rota/process.h>
 #include <rota/wait.h>
 
@@ -331,13 +329,6 @@ static void run(unsigned workers)
 	cr_assert_eq(tally_of(&n_overlaps), 0);
 	for (size_t i = 0; i < FEEDERS * (size_t)n_messages; i++)
 		check_message(i);
-}
-
-static void check_kernel(void)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
-		    0, 0) != 0)
-		cr_skip_test("this kernel has no membarrier");
 }
 
 Test(abandon, each_message_once_with_one_worker, .init = check_kernel,

@@ -6,8 +6,6 @@
  * lets them go; each test sees both ends: what is told at once, and what is put
  * away when the handler returns.
  */
-#include <linux/membarrier.h>
-
 #include <rota/closure.h>
 #include <rota/wait.h>
 
@@ -15,13 +13,6 @@
 
 static struct record record;
 static rota_id stuck;
-
-static void check_kernel(void)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
-		    0, 0) != 0)
-		cr_skip_test("this kernel has no membarrier");
-}
 
 #define ABANDON(id) cr_assert_eq(rota_abandon_within((id), PATIENCE), 0)
 

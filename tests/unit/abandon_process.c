@@ -5,8 +5,6 @@
  * What they have received, skipped, put aside or moved to another worker with is
  * found by who gives them up, once and in order; and they find nothing any more.
  */
-#include <linux/membarrier.h>
-
 #include <rota/ask.h>
 #include <rota/closure.h>
 #include <rota/process.h>
@@ -16,13 +14,6 @@
 
 static struct record record;
 static rota_id stuck;
-
-static void check_kernel(void)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
-		    0, 0) != 0)
-		cr_skip_test("this kernel has no membarrier");
-}
 
 #define ABANDON(id) cr_assert_eq(rota_abandon_within((id), PATIENCE), 0)
 

@@ -340,8 +340,26 @@ static void *thread_pass(void *arg)
 	return NULL;
 }
 
+static void stop_holder(rota_id id)
+{
+	rota_actor_stop(id);
+	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+}
+
+/* Its handler does not return. */
+static struct stall held_up;
+
+static void abandon_holder(rota_id id)
+{
+	cr_assert_eq(rota_send(id, RUNS, &(struct act){act_stall, &held_up},
+			       sizeof(struct act)),
+		     0);
+	AWAIT(flag_is_up(&held_up.begun));
+	cr_assert_eq(rota_abandon_within(id, PATIENCE), 0);
+}
+
 /* Whose promise it was has ended while somebody tried to pass it on, in vain. */
-Test(reply, a_promise_is_broken_if_it_comes_back_to_the_dead, .timeout = HANG)
+static void comes_back_to_the_dead(void (*end)(rota_id id))
 {
 	struct passing passing = {.result = 0};
 	struct hold hold = {0};
@@ -352,21 +370,32 @@ Test(reply, a_promise_is_broken_if_it_comes_back_to_the_dead, .timeout = HANG)
 	engine_start(2);
 	id = servant_spawn(0, &xtoken);
 	a = asked_of(id, TAKES, 1);
-	ask_by(&a, true);
+	ask_in_thread(&a);
 	passing.token = await_token(&xtoken);
 	passing.to = servant_spawn(1, NULL);
 	hold_start(&hold, passing.to); /* it is full */
 	thread = thread_start(thread_pass, &passing);
 	await_sleep(&passing.thread);
-	rota_actor_stop(id);
-	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+	end(id);
 	cr_assert_not(flag_is_up(&a.ended));
 	rota_actor_stop(passing.to);
 	thread_join(thread);
 	cr_assert_eq(passing.result, -ESHUTDOWN);
-	cr_assert_eq(ask_result(&a, true), -EPIPE);
+	cr_assert_eq(ask_thread_result(&a), -EPIPE);
 	cr_assert_eq(rota_reply_drop(passing.token), -EALREADY);
+	flag_raise(&held_up.go);
 	engine_stop();
+}
+
+Test(reply, a_promise_is_broken_if_it_comes_back_to_the_dead, .timeout = HANG)
+{
+	comes_back_to_the_dead(stop_holder);
+}
+
+Test(reply, a_promise_is_broken_if_it_comes_back_to_the_abandoned,
+     .init = check_kernel, .timeout = HANG)
+{
+	comes_back_to_the_dead(abandon_holder);
 }
 
 /* Not begun a second time, but once: it may have had an effect. */

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -143,6 +144,14 @@ static inline pthread_t thread_start(void *(*run)(void *), void *arg)
 static inline void thread_join(pthread_t thread)
 {
 	cr_assert_eq(pthread_join(thread, NULL), 0);
+}
+
+/* .init of what gives handlers up. */
+static inline void check_kernel(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+		    0, 0) != 0)
+		cr_skip_test("this kernel has no membarrier");
 }
 
 static inline long thread_number(void)
