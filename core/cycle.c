@@ -30,8 +30,8 @@
  *                `handed` says so. It may have changed hands there: blocks are
  *                type-stable, and the walk starts from who owns it then.
  * Orderings:  [L1] see spin.h; publish an edge under one's own lock, then
- *             read others' under theirs: of two turns that close a circle at once, the one
- *             that locks second sees the other's edge.
+ *             read others' under theirs: of two turns that close a circle at
+ *             once, the one that locks second sees the other's edge.
  *             [G1] hand_over() -> take_handed(): the links of the chain.
  */
 #include "core/cycle.h"
@@ -655,6 +655,26 @@ static void hand_over_other(rota_id start)
 	leave(&site, cold);
 }
 
+/*
+ * Who has no cold block has never waited. If it is about to, it makes one first
+ * and then locks ours: it did so before us, and its block is seen here, or it
+ * sees our edge.
+ */
+static bool never_waited(const struct local *local, rota_id id)
+{
+	const struct actor *actor;
+	AO_t signal;
+
+	if (id_engine(id) != local->number)
+		return false;
+	actor = engine_actor(local->engine, id);
+	if (!actor)
+		return false;
+	/* [A1] pairs with cold_install(); after [L1] of our own block */
+	signal = AO_load_acquire(&actor->xsignal);
+	return signal_lives(signal, id) && signal_cold(signal) == 0;
+}
+
 int cycle_add_edge(struct local *local, const struct step *step)
 {
 	struct walk first, second;
@@ -665,7 +685,7 @@ int cycle_add_edge(struct local *local, const struct step *step)
 		note_reading(local, step, behalf);
 	if (unlikely(behalf && is_withdrawn(behalf)))
 		return -ECANCELED;
-	if (step->edge == EDGE_ANY)
+	if (step->edge == EDGE_ANY || likely(never_waited(local, step->to)))
 		return 0;
 	way = walk_after(&first, step);
 	if (way == WAY_GOES_ON)
