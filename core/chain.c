@@ -4,8 +4,8 @@
  *
  * Problem:    a producer that sends ten thousand messages to one actor pays a
  *             CAS for each, on a line that the receiver's worker wants too.
- * Approach:   after some sends in a row to the same receiver its sender leases
- *             room for more; the messages that follow are linked in the
+ * Approach:   after some sends in a row to the same receiver, a push also
+ *             leases room for more; the messages that follow are linked in the
  *             worker's hand, at the cost of a few stores, and go out with one
  *             CAS when the lease is used up (with the next lease), when the
  *             handler returns or waits, and before any other call into the
@@ -23,9 +23,8 @@
  *             I2 between worker_enter_hand() and worker_leave_hand() nothing
  *                waits or calls out.
  * Orderings:  [H1] see hand.c.
- * Read-modify-writes: one per chain, and one for the first of a row, for its
- *             lease. What is opened in vain costs another that gives the lease
- *             back, and the next is tried later.
+ * Read-modify-writes: one per chain; a chain that was opened in vain costs one
+ *             that gives the lease back, and the next is tried later.
  */
 #include "core/chain.h"
 
@@ -115,10 +114,11 @@ static void learn(struct local *local)
 	else if (open_at < CHAIN_LAST)
 		open_at *= 2;
 	local->chain.open_at = open_at;
-	local->chain.n_alike = 0;
+	local->chain.until_due = open_at;
 }
 
-__attribute__((noinline)) void chain_flush(struct local *local)
+/* What is in the hand goes out, and sends go their usual way again. */
+static struct outcome close_chain(struct local *local)
 {
 	AO_t was = worker_enter_hand(&local->worker);
 	struct outcome outcome = push_out(local, false);
@@ -126,9 +126,17 @@ __attribute__((noinline)) void chain_flush(struct local *local)
 	local->turn.marks &= ~(uint32_t)TURN_CHAINS;
 	worker_leave_hand(&local->worker, was);
 	local->chain.is_open = false;
+	local->chain.is_due = false;
 	local->near = local->number; /* as it was when the chain was opened */
-	learn(local);
 	local->chain.last = ROTA_NONE;
+	return outcome;
+}
+
+__attribute__((noinline)) void chain_flush(struct local *local)
+{
+	struct outcome outcome = close_chain(local);
+
+	learn(local);
 	if (outcome.to != ROTA_NONE)
 		see_to(local, &outcome);
 }
@@ -179,41 +187,62 @@ void chain_revoke(struct worker *worker)
 
 /* ---- into the hand ---- */
 
-static void open_chain(struct local *local, struct actor *actor, rota_id to,
-		       unsigned lease)
-{
-	struct chain *chain = &local->chain;
-	AO_t was;
-
-	chain->n_joined = 0;
-	was = worker_enter_hand(&local->worker);
-	chain->messages = (struct mailbox_chain){.lease = lease};
-	chain->actor = actor;
-	/* Relaxed: [H1] orders. */
-	AO_store(&local->worker.xheld, to);
-	local->turn.marks |= TURN_CHAINS;
-	worker_leave_hand(&local->worker, was);
-	chain->is_open = true;
-	local->near = NEAR_NONE;
-}
-
 /*
  * Sends to others that come between two to this one are not noticed. Where that
  * misleads, the chain does not pay, and the next is tried later.
  */
-__attribute__((noinline)) void chain_repeat(struct local *local,
-					    struct actor *actor, rota_id to)
+__attribute__((noinline)) void chain_repeat(struct local *local, rota_id to)
 {
 	struct chain *chain = &local->chain;
-	unsigned lease;
 
 	if (chain->alike != to) {
 		chain->alike = to;
-		chain->n_alike = 0;
+		chain->until_due = chain->open_at;
 	}
-	if (++chain->n_alike < chain->open_at || !local->worker.has_hand)
+	if (chain->until_due > 1) {
+		chain->until_due--;
 		return;
-	lease = mailbox_lease(&actor->xmail, actor_capacity(actor));
-	if (lease > 0)
-		open_chain(local, actor, to, lease);
+	}
+	if (!local->worker.has_hand)
+		return;
+	turn_marks(local, TURN_CHAINS, 0);
+	chain->n_joined = 0;
+	chain->is_due = true;
+	chain->is_open = true;
+	local->near = NEAR_NONE;
+}
+
+static void lease(struct local *local, struct actor *actor, rota_id to,
+		  unsigned room)
+{
+	struct chain *chain = &local->chain;
+	AO_t was = worker_enter_hand(&local->worker);
+
+	chain->messages = (struct mailbox_chain){.lease = room};
+	chain->actor = actor;
+	/* Relaxed: [H1] orders. */
+	AO_store(&local->worker.xheld, to);
+	worker_leave_hand(&local->worker, was);
+	chain->is_due = false;
+}
+
+bool chain_begin(struct local *local, struct actor *actor, rota_id to,
+		 struct message *message)
+{
+	struct site site = site_of(local);
+	enum mailbox_push pushed;
+	unsigned room;
+
+	pushed = mailbox_push_leasing(&actor->xmail, message,
+				      actor_capacity(actor), &room);
+	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
+		return false;
+	if (pushed == MAILBOX_AWAKENED)
+		site_schedule(&site, actor);
+	if (likely(room > 0))
+		lease(local, actor, to, room);
+	else
+		close_chain(
+			local); /* which says nothing of whether it would pay */
+	return true;
 }

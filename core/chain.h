@@ -17,6 +17,9 @@
    not pay. */
 #define CHAIN_FIRST 1
 #define CHAIN_LAST 64
+/* And after so many where there was no room to lease: it is full soon, or not
+   any more. */
+#define CHAIN_NO_ROOM 4
 
 /* Is one open? Its receiver, or ROTA_NONE. */
 static inline rota_id chain_receiver(const struct local *local)
@@ -86,21 +89,25 @@ static inline enum chain_link chain_link(struct local *local, rota_id to,
 /* The lease is used up: out with the chain, and lease again. 0. */
 int chain_renew(struct local *local);
 
-/* One more send in a row to @to: opens a chain if it is time for one. */
-void chain_repeat(struct local *local, struct actor *actor, rota_id to);
+/* One more send in a row to @to: if it is time for a chain, the next opens it. */
+void chain_repeat(struct local *local, rota_id to);
 
 /*
  * The handler has sent to an actor that was runnable already. One that it has to
  * make runnable is not noticed: if there is more for it, it soon is, and a
  * handler that sends one message and returns pays nothing here.
  */
-static inline void chain_note(struct local *local, struct actor *actor,
-			      rota_id to)
+static inline void chain_note(struct local *local, rota_id to)
 {
 	if (likely(local->chain.last != to))
 		local->chain.last = to;
 	else
-		chain_repeat(local, actor, to);
+		chain_repeat(local, to);
 }
+
+/* The message that opens a due chain, if there is room to lease. False: nothing
+   was done, send it the other way. */
+bool chain_begin(struct local *local, struct actor *actor, rota_id to,
+		 struct message *message);
 
 #endif

@@ -327,12 +327,46 @@ INLINED struct message *make_small(struct local *local, rota_id to,
 	return message;
 }
 
-/* What is in the chain goes first. */
+/* The actor of a small message, if it is of our engine and accepts it. */
+INLINED struct actor *near_actor(const struct local *local, rota_id to)
+{
+	struct actor *actor = slabs_cell(local->actors, id_slot(to));
+
+	/* Relaxed: as in post(). */
+	return actor && signal_accepts(AO_load(&actor->xsignal), to) ? actor
+								     : NULL;
+}
+
+/* Send it with a lease, which opens the chain; false: nothing was done. */
+INLINED bool open_chain(rota_id to, unsigned tag, closure_run *run,
+			const void *payload, size_t length)
+{
+	struct local *local = local_here();
+	struct actor *actor = near_actor(local, to);
+	struct message *message;
+
+	if (unlikely(!actor || !is_small(tag, run, payload, length)))
+		return false;
+	message = make_small(local, to, tag, run, payload, length);
+	if (unlikely(!message))
+		return false;
+	if (likely(chain_begin(local, actor, to, message)))
+		return true;
+	pool_put_back(&local->cache.messages[0], message);
+	return false;
+}
+
+/* A chain is due, and this is its first; or what is in the chain goes first. */
 static __attribute__((noinline)) int
 send_past_chain(rota_id to, unsigned tag, closure_run *run, const void *payload,
 		size_t length, int64_t within)
 {
-	chain_flush(local_here());
+	struct local *local = local_here();
+
+	if (likely(local->chain.is_due && to == local->chain.alike) &&
+	    likely(open_chain(to, tag, run, payload, length)))
+		return 0;
+	chain_flush(local);
 	return post_any(to, tag, run, payload, length, within);
 }
 
@@ -405,16 +439,15 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 					  within);
 		return post_any(to, tag, run, payload, length, within);
 	}
-	actor = slabs_cell(local->actors, id_slot(to));
-	/* Relaxed: as in post(). */
-	if (unlikely(!actor || !signal_accepts(AO_load(&actor->xsignal), to)))
+	actor = near_actor(local, to);
+	if (unlikely(!actor))
 		return post_any(to, tag, run, payload, length, within);
 	message = make_small(local, to, tag, run, payload, length);
 	if (unlikely(!message))
 		return post_any(to, tag, run, payload, length, within);
 	pushed = mailbox_push(&actor->xmail, message, actor_capacity(actor), 0);
 	if (likely(pushed == MAILBOX_PUSHED)) {
-		chain_note(local, actor, to);
+		chain_note(local, to);
 		return 0;
 	}
 	if (likely(pushed == MAILBOX_AWAKENED)) {

@@ -54,22 +54,29 @@ static unsigned lease_of(AO_t word, unsigned capacity)
 	return quarter < MAILBOX_MAX_LEASE ? quarter : MAILBOX_MAX_LEASE;
 }
 
-unsigned mailbox_lease(AO_t *xword, unsigned capacity)
+enum mailbox_push mailbox_push_leasing(AO_t *xword, struct message *message,
+				       unsigned capacity, unsigned *lease)
 {
+	AO_t flags = mailbox_flags_of(message);
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(xword);
 
 	for (;;) {
-		unsigned lease = lease_of(word, capacity);
 		AO_t seen;
 
-		if (lease == 0)
-			return 0;
+		*lease = 0;
+		if (unlikely(word & (MAILBOX_CLOSED | MAILBOX_WAITERS) ||
+			     mailbox_count(word) >= capacity))
+			return word & MAILBOX_CLOSED ? MAILBOX_IS_CLOSED
+						     : MAILBOX_FULL;
+		*lease = lease_of(word + MAILBOX_ONE, capacity);
 		/* [X1] [X2] as in mailbox_push() */
 		seen = AO_fetch_compare_and_swap_full(
-			xword, word, word + MAILBOX_ONE * lease);
+			xword, word,
+			mailbox_with(word, message, flags) +
+				MAILBOX_ONE * (1 + *lease));
 		if (likely(seen == word))
-			return lease;
+			return pushed(word);
 		word = seen;
 	}
 }

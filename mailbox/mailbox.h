@@ -120,8 +120,9 @@ struct mailbox_chain {
 	unsigned lease; /* room for so many, n of it used */
 };
 
-/* Lease room for a chain: for how many messages; 0: there is none to spare. */
-unsigned mailbox_lease(AO_t *xword, unsigned capacity);
+/* As mailbox_push(); @lease: how much more room was leased, if it was pushed. */
+enum mailbox_push mailbox_push_leasing(AO_t *xword, struct message *message,
+				       unsigned capacity, unsigned *lease);
 
 /*
  * Push a chain and give back what is left of its lease; @again: lease anew, and

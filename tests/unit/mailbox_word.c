@@ -389,13 +389,15 @@ static struct mailbox_chain chain_of(unsigned first, unsigned n, unsigned lease)
 
 Test(mailbox_word, leases_a_quarter_of_the_room, .init = begin, .fini = end)
 {
+	unsigned lease;
+
 	for (unsigned capacity = 1; capacity < 1000; capacity++) {
 		unsigned quarter = (capacity - 1) / 4;
-		unsigned lease;
 
 		word = 0;
-		push(0, capacity);
-		lease = mailbox_lease(&word, capacity);
+		cr_assert_eq(mailbox_push_leasing(&word, &messages[0], capacity,
+						  &lease),
+			     MAILBOX_AWAKENED);
 		cr_assert_eq(lease, capacity < 8   ? 0
 				    : quarter < 62 ? quarter
 						   : 62);
@@ -403,26 +405,24 @@ Test(mailbox_word, leases_a_quarter_of_the_room, .init = begin, .fini = end)
 	}
 }
 
-/* Nor does it awaken anybody. */
-Test(mailbox_word, leases_room_of_an_idle_one, .init = begin, .fini = end)
-{
-	cr_assert_eq(mailbox_lease(&word, 64), 16);
-	expect_word(NULL, 16, 0);
-}
-
 Test(mailbox_word, leases_nothing_where_a_push_fails, .init = begin,
      .fini = end)
 {
+	unsigned lease = 9;
+
 	for (unsigned i = 0; i < 8; i++)
 		push(i, 8);
-	cr_assert_eq(mailbox_lease(&word, 8), 0);
-	cr_assert_neq(mailbox_lease(&word, 12), 0);
+	cr_assert_eq(mailbox_push_leasing(&word, &messages[8], 8, &lease),
+		     MAILBOX_FULL);
+	cr_assert_eq(lease, 0);
 	mailbox_push_or_wait(&word, &messages[8], 8);
-	cr_assert_eq(mailbox_lease(&word, 100), 0);
-	mailbox_clear_waiters(&word);
-	cr_assert_neq(mailbox_lease(&word, 100), 0);
+	cr_assert_eq(mailbox_push_leasing(&word, &messages[9], 100, &lease),
+		     MAILBOX_FULL);
 	mailbox_close(&word, MAILBOX_CLOSED);
-	cr_assert_eq(mailbox_lease(&word, 100), 0);
+	lease = 9;
+	cr_assert_eq(mailbox_push_leasing(&word, &messages[9], 100, &lease),
+		     MAILBOX_IS_CLOSED);
+	cr_assert_eq(lease, 0);
 }
 
 Test(mailbox_word, a_chain_comes_behind_what_is_there, .init = begin,
