@@ -117,36 +117,44 @@ static void learn(struct local *local)
 	local->chain.until_due = open_at;
 }
 
-/* What is in the hand goes out, and sends go their usual way again. */
-static struct outcome close_chain(struct local *local)
+/*
+ * What is in the hand goes out, with a new lease if it is to go on and there is
+ * room. If not, sends go their usual way again.
+ */
+static struct outcome go_out(struct local *local, bool again)
 {
 	AO_t was = worker_enter_hand(&local->worker);
-	struct outcome outcome = push_out(local, false);
+	struct outcome outcome = push_out(local, again);
+	/* Relaxed: [H1] orders. */
+	bool ends = AO_load(&local->worker.xheld) == ROTA_NONE;
 
-	local->turn.marks &= ~(uint32_t)TURN_CHAINS;
+	if (ends)
+		local->turn.marks &= ~(uint32_t)TURN_CHAINS;
 	worker_leave_hand(&local->worker, was);
+	if (!ends)
+		return outcome;
 	local->chain.is_open = false;
 	local->chain.is_due = false;
 	local->near = local->number; /* as it was when the chain was opened */
 	local->chain.last = ROTA_NONE;
+	learn(local);
 	return outcome;
 }
 
 __attribute__((noinline)) void chain_flush(struct local *local)
 {
-	struct outcome outcome = close_chain(local);
+	struct outcome outcome = go_out(local, false);
 
-	learn(local);
 	if (outcome.to != ROTA_NONE)
 		see_to(local, &outcome);
 }
 
 int chain_renew(struct local *local)
 {
-	AO_t was = worker_enter_hand(&local->worker);
-	struct outcome outcome = push_out(local, true);
+	struct outcome outcome = go_out(local, true);
 
-	worker_leave_hand(&local->worker, was);
+	if (!local->chain.is_open) /* the mailbox is full soon */
+		local->chain.until_due = CHAIN_NO_ROOM;
 	if (outcome.to != ROTA_NONE)
 		see_to(local, &outcome);
 	return 0;
@@ -191,18 +199,11 @@ void chain_revoke(struct worker *worker)
  * Sends to others that come between two to this one are not noticed. Where that
  * misleads, the chain does not pay, and the next is tried later.
  */
-__attribute__((noinline)) void chain_repeat(struct local *local, rota_id to)
+__attribute__((noinline)) void chain_is_due(struct local *local)
 {
 	struct chain *chain = &local->chain;
 
-	if (chain->alike != to) {
-		chain->alike = to;
-		chain->until_due = chain->open_at;
-	}
-	if (chain->until_due > 1) {
-		chain->until_due--;
-		return;
-	}
+	chain->until_due = chain->open_at;
 	if (!local->worker.has_hand)
 		return;
 	turn_marks(local, TURN_CHAINS, 0);
@@ -242,7 +243,6 @@ bool chain_begin(struct local *local, struct actor *actor, rota_id to,
 	if (likely(room > 0))
 		lease(local, actor, to, room);
 	else
-		close_chain(
-			local); /* which says nothing of whether it would pay */
+		chain_flush(local);
 	return true;
 }

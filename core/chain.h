@@ -89,8 +89,8 @@ static inline enum chain_link chain_link(struct local *local, rota_id to,
 /* The lease is used up: out with the chain, and lease again. 0. */
 int chain_renew(struct local *local);
 
-/* One more send in a row to @to: if it is time for a chain, the next opens it. */
-void chain_repeat(struct local *local, rota_id to);
+/* It is time for a chain: the next message to the same receiver opens it. */
+void chain_is_due(struct local *local);
 
 /*
  * The handler has sent to an actor that was runnable already. One that it has to
@@ -101,8 +101,8 @@ static inline void chain_note(struct local *local, rota_id to)
 {
 	if (likely(local->chain.last != to))
 		local->chain.last = to;
-	else
-		chain_repeat(local, to);
+	else if (unlikely(--local->chain.until_due == 0))
+		chain_is_due(local);
 }
 
 /* The message that opens a due chain, if there is room to lease. False: nothing

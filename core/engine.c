@@ -116,6 +116,7 @@ static void dress(struct worker *worker)
 	local->number = engine->number;
 	local->near = engine->number;
 	local->chain.open_at = CHAIN_FIRST;
+	local->chain.until_due = CHAIN_FIRST;
 }
 
 static void engine_free(struct engine *engine);

@@ -363,7 +363,7 @@ send_past_chain(rota_id to, unsigned tag, closure_run *run, const void *payload,
 {
 	struct local *local = local_here();
 
-	if (likely(local->chain.is_due && to == local->chain.alike) &&
+	if (likely(local->chain.is_due && to == local->chain.last) &&
 	    likely(open_chain(to, tag, run, payload, length)))
 		return 0;
 	chain_flush(local);

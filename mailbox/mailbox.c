@@ -19,7 +19,7 @@
  * Invariants: I1 a message in the stack => SCHEDULED.
  *             I2 count = counted messages in the stack + taken and not yet
  *                credited + leases. Leases alone are less than the capacity:
- *                each takes a quarter of the room at most.
+ *                each takes half of the room at most.
  *             I3 WAITERS <=> the list of waiters is not empty, outside the
  *                list's lock.
  * Orderings:  [X1] push CAS -> take CAS: the consumer sees the message.
@@ -43,15 +43,17 @@ static enum mailbox_push pushed(AO_t word)
 	return word & MAILBOX_SCHEDULED ? MAILBOX_PUSHED : MAILBOX_AWAKENED;
 }
 
-/* What a sender may lease: a quarter of the room, none where that is scarce. */
+#define MIN_LEASE 4 /* fewer messages are not worth the steps of a chain */
+
+/* What a sender may lease: half of the room, none where that is scarce. */
 static unsigned lease_of(AO_t word, unsigned capacity)
 {
 	unsigned count = mailbox_count(word);
-	unsigned quarter = count < capacity ? (capacity - count) / 4 : 0;
+	unsigned half = count < capacity ? (capacity - count) / 2 : 0;
 
-	if (capacity < 8 || (word & (MAILBOX_WAITERS | MAILBOX_CLOSED)))
+	if (half < MIN_LEASE || (word & (MAILBOX_WAITERS | MAILBOX_CLOSED)))
 		return 0;
-	return quarter < MAILBOX_MAX_LEASE ? quarter : MAILBOX_MAX_LEASE;
+	return half < MAILBOX_MAX_LEASE ? half : MAILBOX_MAX_LEASE;
 }
 
 enum mailbox_push mailbox_push_leasing(AO_t *xword, struct message *message,

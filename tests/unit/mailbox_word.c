@@ -387,20 +387,18 @@ static struct mailbox_chain chain_of(unsigned first, unsigned n, unsigned lease)
 	return chain;
 }
 
-Test(mailbox_word, leases_a_quarter_of_the_room, .init = begin, .fini = end)
+Test(mailbox_word, leases_half_of_the_room, .init = begin, .fini = end)
 {
 	unsigned lease;
 
 	for (unsigned capacity = 1; capacity < 1000; capacity++) {
-		unsigned quarter = (capacity - 1) / 4;
+		unsigned half = (capacity - 1) / 2;
 
 		word = 0;
 		cr_assert_eq(mailbox_push_leasing(&word, &messages[0], capacity,
 						  &lease),
 			     MAILBOX_AWAKENED);
-		cr_assert_eq(lease, capacity < 8   ? 0
-				    : quarter < 62 ? quarter
-						   : 62);
+		cr_assert_eq(lease, half < 4 ? 0 : half < 62 ? half : 62);
 		expect_word(&messages[0], 1 + lease, MAILBOX_SCHEDULED);
 	}
 }
@@ -481,12 +479,12 @@ Test(mailbox_word, a_full_chain_leases_again, .init = begin, .fini = end)
 	mailbox_push_chain(&word, &chain, 50, true, &awakened);
 	cr_assert(awakened);
 	cr_assert_eq(chain.n, 0);
-	cr_assert_eq(chain.lease, 10); /* a quarter of 40 */
-	expect_word(&messages[9], 20, MAILBOX_SCHEDULED);
+	cr_assert_eq(chain.lease, 20); /* half of 40 */
+	expect_word(&messages[9], 30, MAILBOX_SCHEDULED);
 
 	/* Not where somebody waits. */
 	word |= MAILBOX_WAITERS;
-	chain = chain_of(10, 10, 10);
+	chain = chain_of(10, 10, 20);
 	mailbox_push_chain(&word, &chain, 50, true, &awakened);
 	cr_assert_eq(chain.lease, 0);
 	expect_word(&messages[19], 20, MAILBOX_SCHEDULED | MAILBOX_WAITERS);
