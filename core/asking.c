@@ -202,7 +202,7 @@ static int wait_for(struct site *site, struct ask *ask, struct await *await,
 
 	if (error)
 		return error == -EAGAIN ? -EDEADLK : error;
-	ask->ticket = await->waiter.ticket;
+	ask->ticket = wait_ticket_copy(&await->waiter.ticket);
 	ask->is_far = is_far(await, site);
 	ask->gather = NULL;
 	if (!ask_watch(ask))
@@ -291,7 +291,7 @@ static int call(struct site *site, struct actor *actor,
 	ask->is_closure = request->run != NULL;
 	ask->asker = asker;
 	ask->deadline_ns = await.deadline_ns;
-	ask->ticket = await.waiter.ticket;
+	ask->ticket = wait_ticket_copy(&await.waiter.ticket);
 	ask->is_far = is_far(&await, site);
 	/* Relaxed: opening it publishes it. */
 	AO_store(&ask->xaim, request->to);

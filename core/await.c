@@ -99,12 +99,29 @@ static void note_wait(struct local *local)
 	AO_store(&cold->xabout, (AO_t)local->worker.number << 32 | tag);
 }
 
+/*
+ * Field by field, by loads that are not put together: a wide one would wait for
+ * the narrow stores of a moment ago to reach the cache.
+ */
+static inline void save(struct turn *saved, const struct turn *turn)
+{
+	/* Relaxed: the owner's own. */
+	saved->xself = AO_load(&turn->xself);
+	saved->actor = turn->actor;
+	saved->xmessage = AO_load(&turn->xmessage); /* relaxed: as above */
+	saved->peeked = AO_load(&turn->peeked);	    /* relaxed: as above */
+	saved->xdue = AO_int_load(&turn->xdue);	    /* relaxed: as above */
+	saved->marks = AO_int_load(&turn->marks);   /* relaxed: as above */
+	saved->reason = turn->reason;
+	saved->xjob = AO_load(&turn->xjob); /* relaxed: as above */
+}
+
 void turn_pack(struct local *local, struct luggage *luggage)
 {
-	*luggage = (struct luggage){.turn = local->turn,
-				    .asks = local->asks,
-				    .near = local->near,
-				    .region = local->region};
+	save(&luggage->turn, &local->turn);
+	luggage->asks = local->asks;
+	luggage->near = local->near;
+	luggage->region = local->region;
 	if (unlikely(local->turn.marks & TURN_BLOCKS))
 		blocking_pause(local);
 	turn_set_self(&local->turn, ROTA_NONE);
@@ -260,7 +277,7 @@ static void close_circle(struct await *await)
 			/* An ask in a circle would end in failure only. */
 			.ends = await->edge != EDGE_ASK &&
 				await->deadline_ns != CLOCK_NEVER,
-			.ticket = await->waiter.ticket,
+			.ticket = wait_ticket_copy(&await->waiter.ticket),
 			.token = await->token,
 		};
 

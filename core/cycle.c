@@ -581,7 +581,7 @@ static uint64_t behalf_of(const struct local *local)
 void cycle_set_edge(struct cold *cold, const struct step *step, uint64_t behalf)
 {
 	cold->edge = step->edge;
-	cold->edge_ticket = step->ticket;
+	cold->edge_ticket = wait_ticket_copy(&step->ticket);
 	cold->edge_to = step->to;
 	cold->edge_ends = step->ends;
 	cold->edge_token = step->token;

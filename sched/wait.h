@@ -49,6 +49,17 @@ struct wait_ticket {
 	AO_t sequence;
 };
 
+/*
+ * A copy of one that was just made. Its halves were stored one by one, and are
+ * loaded so: one wide load of both would wait for the stores to reach the cache.
+ */
+static inline struct wait_ticket
+wait_ticket_copy(const struct wait_ticket *from)
+{
+	/* Relaxed: the owner's own; so that the loads are not put together. */
+	return (struct wait_ticket){from->wait, AO_load(&from->sequence)};
+}
+
 /* Owner: start a wait. False if it has been cancelled. */
 bool wait_begin(struct wait *wait, struct wait_ticket *ticket);
 
