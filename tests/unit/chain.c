@@ -432,12 +432,13 @@ Test(chain, order_is_causal, .timeout = HANG)
 /* Of a handler of several in one turn, and of a callback in between. */
 enum { BEGIN, SENDS, UNKNOWN, LOOKS };
 
-static struct tally n_opened, n_left_open;
+static struct tally n_sent, n_opened, n_left_open;
 static rota_id chained_to;
+static bool stops_when_due; /* the next message would open it */
 
-static bool is_open(void)
+static const struct local *own(void)
 {
-	return ((const struct local *)worker_current)->chain.is_open;
+	return (const struct local *)worker_current;
 }
 
 /* After so many, whatever has not paid before. */
@@ -445,11 +446,16 @@ static bool is_open(void)
 
 static void open_one(void)
 {
-	for (uint64_t i = 0; i < OPENS_AT_LAST; i++)
+	const struct chain *chain = &own()->chain;
+	uint64_t i = 0;
+
+	while (!(chain->is_open && chain->is_due == stops_when_due) &&
+	       i < OPENS_AT_LAST) {
 		cr_assert_eq(rota_send(chained_to, 1, &i, sizeof(i)), 0);
-	tally_add(&n_opened,
-		  is_open() || !((const struct local *)worker_current)
-					->worker.has_hand);
+		i++;
+	}
+	tally_add(&n_sent, i);
+	tally_add(&n_opened, chain->is_open || !own()->worker.has_hand);
 }
 
 static void open_for_the_dead(void *context,
@@ -468,7 +474,7 @@ static int looking_handle(void *state, unsigned tag, void *payload,
 	(void)state;
 	(void)payload;
 	(void)length;
-	if (is_open())
+	if (own()->chain.is_open)
 		tally_add(&n_left_open, 1);
 	switch (tag) {
 	case BEGIN: /* so that they come in one batch */
@@ -492,20 +498,40 @@ static const struct rota_behaviour looking_behaviour = {
 	.handle = looking_handle,
 };
 
-Test(chain, is_not_left_open, .timeout = HANG)
+static void one_by_one(rota_id id, unsigned tag)
+{
+	cr_assert_eq(rota_send(id, tag, NULL, 0), 0);
+	quiesce();
+}
+
+static void is_not_left_open(void)
 {
 	static struct expecting expecting;
 	struct rota_config config = test_config(1);
+	rota_id id;
 
 	config.dead_letter = open_for_the_dead;
 	engine = engine_make(&config);
 	chained_to = expecting_spawn(&expecting, 1000);
-	cr_assert_eq(
-		rota_send(spawn(&looking_behaviour, NULL, 0), BEGIN, NULL, 0),
-		0);
-	quiesce();
+	id = spawn(&looking_behaviour, NULL, 0);
+	one_by_one(id, BEGIN);
 	cr_assert_eq(tally_of(&n_opened), 2);
+	/* Alone, where they lie in the mailbox. */
+	one_by_one(id, SENDS);
+	one_by_one(id, LOOKS);
+	cr_assert_eq(tally_of(&n_opened), 3);
 	cr_assert_eq(tally_of(&n_left_open), 0);
-	cr_assert_eq(tally_of(&expecting.n), 2 * OPENS_AT_LAST);
+	cr_assert_eq(tally_of(&expecting.n), tally_of(&n_sent));
 	engine_stop();
+}
+
+Test(chain, is_not_left_open, .timeout = HANG)
+{
+	is_not_left_open();
+}
+
+Test(chain, that_is_due_is_not_left_open, .timeout = HANG)
+{
+	stops_when_due = true;
+	is_not_left_open();
 }
