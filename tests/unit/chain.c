@@ -11,6 +11,19 @@
 
 #include "tests/unit/support.h"
 
+/* ---- where they pay ---- */
+
+Test(chain, pays_where_a_cas_is_dear, .timeout = HANG)
+{
+	cr_assert_not(chain_pays(1, CHAIN_CAS_PS - 1));
+	cr_assert(chain_pays(1, CHAIN_CAS_PS));
+	cr_assert(chain_pays(2, 1));
+	/* A tenth of a nanosecond to a millisecond. */
+	cr_assert_gt(chain_cas_ps(), 100);
+	cr_assert_lt(chain_cas_ps(), 1000000000);
+	cr_assert_eq(chain_first(1), CHAIN_FIRST, "tests have them");
+}
+
 /* ---- a receiver that checks the order ---- */
 
 struct expecting {
