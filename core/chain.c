@@ -255,7 +255,7 @@ __attribute__((noinline)) void chain_is_due(struct local *local)
 	struct chain *chain = &local->chain;
 
 	chain->until_due = chain->open_at;
-	if (!local->worker.has_hand)
+	if (!local->worker.has_hand || chain->open_at == CHAIN_NEVER)
 		return;
 	turn_marks(local, TURN_CHAINS, 0);
 	chain->n_joined = 0;

@@ -548,3 +548,32 @@ Test(chain, that_is_due_is_not_left_open, .timeout = HANG)
 	stops_when_due = true;
 	is_not_left_open();
 }
+
+/* Not even after so many that the count has come to its end. */
+static int act_never(void *arg)
+{
+	struct chain *chain = &((struct local *)worker_current)->chain;
+
+	(void)arg;
+	chain->open_at = CHAIN_NEVER;
+	chain->until_due = 2;
+	for (uint64_t i = 0; i < OPENS_AT_LAST; i++) {
+		cr_assert_eq(rota_send(chained_to, 1, &i, sizeof(i)), 0);
+		tally_add(&n_opened, chain->is_open);
+	}
+	return 0;
+}
+
+Test(chain, is_not_opened_where_it_does_not_pay, .timeout = HANG)
+{
+	static struct expecting expecting;
+
+	engine_start(1);
+	chained_to = expecting_spawn(&expecting, 1000);
+	ACTS(puppet_spawn(NULL, 0), act_never, NULL);
+	quiesce();
+	cr_assert_eq(tally_of(&n_opened), 0);
+	cr_assert_eq(tally_of(&expecting.n), OPENS_AT_LAST);
+	cr_assert_eq(tally_of(&expecting.n_wrong), 0);
+	engine_stop();
+}
