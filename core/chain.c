@@ -16,7 +16,6 @@
  *             actor_free_leased().
  *             A handler that computes on holds its chain for a tick at most:
  *             then the monitor takes it.
- *             Where a CAS is cheap none is opened: see chain_pays().
  * Rejected:   buffers that outlive the handler (another actor could see that
  *             a later message overtook them); combining by the receiver.
  * Invariants: I1 xheld != ROTA_NONE <=> a lease is open: actor cannot become
@@ -30,58 +29,8 @@
 #include "core/chain.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 #include "core/run.h"
-
-/* ---- does it pay? ---- */
-
-#define CAS_ROUNDS 16
-#define CAS_STEPS 128
-
-static pthread_once_t cas_once = PTHREAD_ONCE_INIT;
-static unsigned cas_ps;
-
-/* The fastest of some rounds: nothing has come between. */
-static void measure_cas(void)
-{
-	uint64_t best = UINT64_MAX;
-	AO_t xword = 0;
-
-	for (int round = 0; round < CAS_ROUNDS; round++) {
-		uint64_t start = clock_ticks(), took;
-
-		for (int i = 0; i < CAS_STEPS; i++) {
-			/* Relaxed: nobody else knows the word. */
-			AO_t word = AO_load(&xword);
-
-			/* Relaxed: likewise. */
-			AO_compare_and_swap(&xword, word, word + 1);
-		}
-		took = clock_ticks() - start;
-		if (took < best)
-			best = took;
-	}
-	cas_ps = (unsigned)(best * (UINT64_C(1024) * 1000 / CAS_STEPS) /
-			    clock_ticks_per_1024ns()) +
-		 1;
-}
-
-unsigned chain_cas_ps(void)
-{
-	pthread_once(&cas_once, measure_cas);
-	return cas_ps;
-}
-
-unsigned chain_first(unsigned n_nodes)
-{
-#ifdef ROTA_CHECKS
-	(void)n_nodes; /* tests are to meet them everywhere */
-	return CHAIN_FIRST;
-#else
-	return chain_pays(n_nodes, chain_cas_ps()) ? CHAIN_FIRST : CHAIN_NEVER;
-#endif
-}
 
 /* ---- out of the hand ---- */
 
@@ -255,7 +204,7 @@ __attribute__((noinline)) void chain_is_due(struct local *local)
 	struct chain *chain = &local->chain;
 
 	chain->until_due = chain->open_at;
-	if (!local->worker.has_hand || chain->open_at == CHAIN_NEVER)
+	if (!local->worker.has_hand)
 		return;
 	turn_marks(local, TURN_CHAINS, 0);
 	chain->n_joined = 0;

@@ -17,31 +17,9 @@
    not pay. */
 #define CHAIN_FIRST 1
 #define CHAIN_LAST 64
-/* Not here: see chain_pays(). */
-#define CHAIN_NEVER UINT32_MAX
 /* And after so many where there was no room to lease: it is full soon, or not
    any more. */
 #define CHAIN_NO_ROOM 4
-
-/*
- * A chain saves compare-and-swaps at the price of some steps and two or three
- * mispredicted branches. Where one that nobody contends for takes less than this
- * many picoseconds, and no line has to come from another node, nothing is won,
- * and mpsc loses 5 %: measured at 2,400. (The design's figures, by which counting
- * and mpsc win a quarter, are from a machine with 10,000.)
- */
-#define CHAIN_CAS_PS 4000
-
-static inline bool chain_pays(unsigned n_nodes, unsigned cas_ps)
-{
-	return n_nodes > 1 || cas_ps >= CHAIN_CAS_PS;
-}
-
-/* What a load and a compare-and-swap take here; measured once. */
-unsigned chain_cas_ps(void);
-
-/* After how many sends a worker's first chain opens. */
-unsigned chain_first(unsigned n_nodes);
 
 /* Is one open? Its receiver, or ROTA_NONE. */
 static inline rota_id chain_receiver(const struct local *local)

@@ -115,8 +115,8 @@ static void dress(struct worker *worker)
 	local->small = &engine->messages.of[0];
 	local->number = engine->number;
 	local->near = engine->number;
-	local->chain.open_at = chain_first(worker->crew->places.n_nodes);
-	local->chain.until_due = local->chain.open_at;
+	local->chain.open_at = CHAIN_FIRST;
+	local->chain.until_due = CHAIN_FIRST;
 }
 
 static void engine_free(struct engine *engine);

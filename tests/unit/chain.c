@@ -11,19 +11,6 @@
 
 #include "tests/unit/support.h"
 
-/* ---- where they pay ---- */
-
-Test(chain, pays_where_a_cas_is_dear, .timeout = HANG)
-{
-	cr_assert_not(chain_pays(1, CHAIN_CAS_PS - 1));
-	cr_assert(chain_pays(1, CHAIN_CAS_PS));
-	cr_assert(chain_pays(2, 1));
-	/* A tenth of a nanosecond to a millisecond. */
-	cr_assert_gt(chain_cas_ps(), 100);
-	cr_assert_lt(chain_cas_ps(), 1000000000);
-	cr_assert_eq(chain_first(1), CHAIN_FIRST, "tests have them");
-}
-
 /* ---- a receiver that checks the order ---- */
 
 struct expecting {
@@ -547,33 +534,4 @@ Test(chain, that_is_due_is_not_left_open, .timeout = HANG)
 {
 	stops_when_due = true;
 	is_not_left_open();
-}
-
-/* Not even after so many that the count has come to its end. */
-static int act_never(void *arg)
-{
-	struct chain *chain = &((struct local *)worker_current)->chain;
-
-	(void)arg;
-	chain->open_at = CHAIN_NEVER;
-	chain->until_due = 2;
-	for (uint64_t i = 0; i < OPENS_AT_LAST; i++) {
-		cr_assert_eq(rota_send(chained_to, 1, &i, sizeof(i)), 0);
-		tally_add(&n_opened, chain->is_open);
-	}
-	return 0;
-}
-
-Test(chain, is_not_opened_where_it_does_not_pay, .timeout = HANG)
-{
-	static struct expecting expecting;
-
-	engine_start(1);
-	chained_to = expecting_spawn(&expecting, 1000);
-	ACTS(puppet_spawn(NULL, 0), act_never, NULL);
-	quiesce();
-	cr_assert_eq(tally_of(&n_opened), 0);
-	cr_assert_eq(tally_of(&expecting.n), OPENS_AT_LAST);
-	cr_assert_eq(tally_of(&expecting.n_wrong), 0);
-	engine_stop();
 }
