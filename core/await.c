@@ -22,6 +22,7 @@
 #include "core/cold.h"
 #include "core/cycle.h"
 #include "core/here.h"
+#include "core/process.h"
 #include "core/run.h"
 #include "core/watch.h"
 #include "mailbox/closure.h"
@@ -84,19 +85,23 @@ void turn_leaves_wait(struct local *local)
 	local->turn.marks &= ~(uint32_t)TURN_WAITED;
 }
 
+/* In place of a worker's number: -1 as an int. */
+#define NO_WORKER ((AO_t)UINT32_MAX)
+
 /* What rota_status() tells of the wait that begins. */
-static void note_wait(struct local *local)
+static void note_wait(struct local *local, bool roams)
 {
 	struct turn *turn = &local->turn;
 	/* Relaxed: our own life; turn_may_wait() has made the block. */
 	struct cold *cold = cold_at(
 		local->engine, signal_cold(AO_load(&turn->actor->xsignal)));
+	AO_t number = roams ? NO_WORKER : local->worker.number;
 	/* Not ours, if this turn has none in hand. */
 	AO_t tag = turn->message ? closure_tag(message_look(turn->message)) : 0;
 
 	/* Relaxed: see struct cold. */
 	AO_store(&cold->xsince_ns, watch_now_ns(local->engine));
-	AO_store(&cold->xabout, (AO_t)local->worker.number << 32 | tag);
+	AO_store(&cold->xabout, number << 32 | tag);
 }
 
 /*
@@ -153,8 +158,8 @@ void turn_unpack(struct local *local, const struct luggage *luggage)
 		blocking_resume(local, luggage->region);
 }
 
-void turn_block(struct local *local, struct wait_ticket ticket,
-		uint64_t deadline_ns)
+struct local *turn_block(struct local *local, struct wait_ticket ticket,
+			 uint64_t deadline_ns, bool roams)
 {
 	AO_t was = worker_enter_hand(&local->worker);
 	struct luggage luggage;
@@ -163,11 +168,16 @@ void turn_block(struct local *local, struct wait_ticket ticket,
 		wait_finish(ticket.wait, -ECANCELED);
 	if (local->turn.self != ROTA_NONE &&
 	    !(local->turn.marks & TURN_ABANDONED))
-		note_wait(local);
+		note_wait(local, roams);
 	turn_pack(local, &luggage);
-	worker_block(&local->worker, ticket, deadline_ns);
+	if (roams)
+		local = (struct local *)worker_block_roaming(
+			&local->worker, ticket, deadline_ns);
+	else
+		worker_block(&local->worker, ticket, deadline_ns);
 	turn_unpack(local, &luggage);
 	worker_leave_hand(&local->worker, was);
+	return local;
 }
 
 /* ---- who waits ---- */
@@ -190,6 +200,10 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 	turn_settle(local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;
+	if (unlikely(site->may_move) && !error && process_may_move(local)) {
+		await->roams = true;
+		worker_prepare_roaming(&local->worker, process_roams(local));
+	}
 	return error;
 }
 
@@ -244,11 +258,13 @@ void await_enter(struct await *await, struct cold *cold, struct waiters *list)
 static int see_through(struct await *await, struct site *site)
 {
 	if (await->turn)
-		turn_block(await->turn, await->waiter.ticket,
-			   await->deadline_ns);
+		await->turn = turn_block(await->turn, await->waiter.ticket,
+					 await->deadline_ns, await->roams);
 	else
 		here_block(site->engine, await->thread, await->waiter.ticket,
 			   await->deadline_ns);
+	if (unlikely(await->roams))
+		site_follow(site, await->turn);
 	return wait_end(await->wait);
 }
 

@@ -43,6 +43,7 @@ struct await {
 	AO_TS_t *lock;		      /* guards the list */
 	struct waiters *list;	      /* where it was entered, or NULL */
 	bool lingers; /* who ends the wait does not take it out of the list */
+	bool roams;   /* the turn may go on on another worker */
 	uint64_t deadline_ns; /* on the clock of who waits */
 };
 
@@ -69,7 +70,8 @@ void await_enter_list(struct await *await, AO_TS_t *lock, struct waiters *list);
  * The end of a call that has begun to wait. If the wait has been entered: stay
  * here until it has ended; its result. Else it is not needed any more, and the
  * result is @outcome. Either way it is in no list afterwards.
- * The site is left in between: what its cache held belongs to others now.
+ * The site is left in between: what its cache held belongs to others now. If the
+ * site may move, so may the turn: the cache is that of where it goes on.
  */
 int await_end(struct await *await, int outcome, struct site *site);
 
@@ -79,9 +81,10 @@ int await_end(struct await *await, int outcome, struct site *site);
  */
 int turn_may_wait(struct local *local);
 
-/* Leave the stack until the wait has ended; see worker_block(). */
-void turn_block(struct local *local, struct wait_ticket ticket,
-		uint64_t deadline_ns);
+/* Leave the stack until the wait has ended; see worker_block(), or if it roams
+   worker_block_roaming(). The worker that the turn goes on on. */
+struct local *turn_block(struct local *local, struct wait_ticket ticket,
+			 uint64_t deadline_ns, bool roams);
 
 /* All that a worker has of the turn that runs there. */
 struct luggage {

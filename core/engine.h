@@ -26,6 +26,7 @@
 #include "core/watch.h"
 #include "mailbox/message.h"
 #include "sched/memory.h"
+#include "sched/stand.h"
 #include "sched/worker.h"
 
 /* Cells: header and state. 64, 128, ... 1,024, then four sizes per doubling. */
@@ -231,6 +232,7 @@ struct behaviour {
 	/* What its actors are between two turns, see process.c. */
 	struct task_class sifts;
 	struct task_class stands;
+	struct task_class roams; /* stand for its turns that wait for room */
 	struct task_class reads[READ_CLASSES]; /* see reads.c */
 	struct behaviour *next;
 	struct behaviour *next_here; /* for the same dedicated thread */
@@ -301,12 +303,20 @@ struct site {
 	struct thread_record *record; /* NULL for workers */
 	struct task *awakened;	      /* to be made runnable by site_leave() */
 	bool is_outside;	      /* site_step_out() was called */
+	bool may_move; /* the call may return on another worker, if its turn
+	                  may: its frames know none but by this */
 };
 
 /* The calling worker, of any engine; NULL for other threads. */
 static inline struct local *local_here(void)
 {
 	return (struct local *)worker_current;
+}
+
+/* The same for code that may have moved since it last asked. */
+static inline struct local *local_again(void)
+{
+	return (struct local *)worker_again();
 }
 
 /* The calling worker if it runs a turn; NULL else. */
@@ -371,6 +381,15 @@ static inline void site_lock(struct site *site)
  */
 void site_step_out(struct site *site);
 void site_step_in(struct site *site);
+
+/* The turn that is in its own engine may have moved on to another worker. */
+static inline void site_follow(struct site *site, struct local *local)
+{
+	if (!site->local)
+		return;
+	site->local = local;
+	site->cache = &local->cache;
+}
 
 /*
  * Enter an engine by its number for a look that changes nothing: no shard's

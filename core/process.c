@@ -54,15 +54,9 @@
 #include "core/run.h"
 #include "mailbox/closure.h"
 #include "mailbox/lane.h"
-#include "sched/stand.h"
 
 /* A turn gives way after so many messages. */
 #define TURN_MESSAGES 64
-
-static struct local *local_again(void)
-{
-	return (struct local *)worker_again();
-}
 
 /* ---- classes ---- */
 
@@ -88,6 +82,7 @@ void process_init_classes(struct behaviour *behaviour)
 	behaviour->sifts.is_fresh = actor_is_fresh;
 	behaviour->stands.run = stand_run;
 	behaviour->stands.is_fresh = actor_is_fresh;
+	behaviour->roams.run = worker_run_roamer;
 }
 
 const struct behaviour *behaviour_of(const struct task_class *class)
@@ -99,6 +94,22 @@ const struct behaviour *behaviour_of(const struct task_class *class)
 	else if (class->run == stand_run)
 		at -= offsetof(struct behaviour, stands);
 	return (const struct behaviour *)at;
+}
+
+bool process_may_move(const struct local *local)
+{
+	const struct turn *turn = &local->turn;
+
+	/* Those below a callback, or a task, know this worker; who gave up a
+	   turn knows its thread. */
+	return turn->self != ROTA_NONE && !turn->job &&
+	       !(turn->marks & (TURN_ASIDE | TURN_ABANDONED)) &&
+	       !local->worker.home && own_behaviour(turn->actor)->is_anywhere;
+}
+
+struct task_class *process_roams(const struct local *local)
+{
+	return &own_behaviour(local->turn.actor)->roams;
 }
 
 bool process_stands(const struct task_class *class)

@@ -22,6 +22,11 @@ const struct behaviour *behaviour_of(const struct task_class *class);
 bool process_stands(const struct task_class *class);
 bool process_sifts(const struct task_class *class);
 
+/* May this turn go on on another worker after a wait, and what stands for it in
+   the queues then? */
+bool process_may_move(const struct local *local);
+struct task_class *process_roams(const struct local *local);
+
 /*
  * The handler has returned, and the message that it was called with is not the
  * one in hand: what is, or NULL. The batch goes on in the ordinary way.

@@ -728,6 +728,7 @@ struct share {
 	unsigned left;
 	unsigned until_clock;
 	unsigned quarter; /* of the mailbox: so many are due at most */
+	bool is_extended;
 	uint64_t start_ticks;
 };
 
@@ -776,6 +777,24 @@ static bool clock_says_enough(struct share *share)
 	       TURN_NS;
 }
 
+/*
+ * The share is used up, but what is left is little or nothing: to see to it now
+ * costs less than to queue again for it. Once in a turn. And who was just given
+ * room finds an empty mailbox then, not one that is waited for again at once.
+ */
+static bool extend_share(struct local *local, struct share *share)
+{
+	/* Relaxed: an estimate. */
+	unsigned n = mailbox_count(AO_load(&local->turn.actor->xmail)) -
+		     local->turn.due;
+
+	if (share->is_extended || n > TURN_MESSAGES / 4)
+		return false;
+	share->is_extended = true;
+	share->left = n + 1;
+	return true;
+}
+
 /* Some messages later: give back room, and see whether the share is used up. */
 static __attribute__((noinline)) bool look_at_share(struct local *local,
 						    struct share *share)
@@ -784,7 +803,8 @@ static __attribute__((noinline)) bool look_at_share(struct local *local,
 	share->until_clock -= share->step;
 	if (local->turn.due >= share->quarter)
 		turn_give_back(local);
-	if (share->left == 0 || unlikely(worker_is_stuck(&local->worker)))
+	if (unlikely(worker_is_stuck(&local->worker)) ||
+	    (share->left == 0 && !extend_share(local, share)))
 		return true;
 	if (share->until_clock == 0) {
 		share->until_clock = clock_stride(local->turn.actor);

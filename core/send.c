@@ -225,6 +225,7 @@ int send_parcel(const struct parcel *parcel)
 
 	if (error)
 		return error;
+	site.may_move = true;
 	actor = engine_actor(site.engine, parcel->to);
 	/* Relaxed: whoever pushes to a life that ends now gets it reported. */
 	if (!actor || !signal_accepts(AO_load(&actor->xsignal), parcel->to)) {
@@ -594,7 +595,7 @@ static int send_own(rota_id to, unsigned tag, void *buffer, size_t length,
 	error = post_copy(to, tag, &owned, sizeof(owned), MESSAGE_OWNED | flags,
 			  within);
 	if (error && held)
-		attach(local_here(), held);
+		attach(local_again(), held); /* it may have moved */
 	return error;
 }
 

@@ -44,6 +44,7 @@ static inline void enter_own(struct site *site, struct local *local)
 	site->record = NULL;
 	site->awakened = NULL;
 	site->is_outside = false;
+	site->may_move = false;
 }
 
 int site_enter(struct site *site, rota_id id)

@@ -15,6 +15,7 @@
 
 #include "sched/budget.h"
 #include "sched/context.h"
+#include "sched/task.h"
 #include "sched/wait.h"
 
 struct worker;
@@ -37,6 +38,8 @@ struct stack {
 	unsigned short xn_inbox; /* its holder's: how many lie in the inbox up
 	                            to this one; relaxed, an estimate */
 	struct wait wait;	 /* of the turn that stands on this stack */
+	struct task roamer;	 /* stands for it in a queue; see stand.h */
+	AO_t xmet;		 /* how many of two have come: likewise */
 };
 
 _Static_assert(sizeof(struct stack) == 128, "two cache lines");

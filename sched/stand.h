@@ -38,6 +38,22 @@ void worker_return_stack(struct stack *stack);
  */
 void worker_leave_stack(struct worker *worker) __attribute__((noreturn));
 
+/*
+ * A wait that ends on whichever worker is told of its end, for turns whose frames
+ * know the worker by what these calls return only. The class is that of a task
+ * that stands for the turn in the queues: its run is worker_run_roamer.
+ *
+ * Before the wait of worker->stack begins, and after worker_prepare_block():
+ */
+void worker_prepare_roaming(struct worker *worker, struct task_class *class);
+
+/* worker_block() for such a wait; the worker that it has come to. */
+struct worker *worker_block_roaming(struct worker *worker,
+				    struct wait_ticket ticket,
+				    uint64_t deadline_ns);
+
+void worker_run_roamer(struct task *task, struct worker *worker);
+
 /* The calling worker, for code that may have moved since it last asked. */
 struct worker *worker_again(void);
 

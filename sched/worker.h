@@ -90,10 +90,12 @@ struct worker {
 	struct stack *retired; /* left for good, not put back yet */
 	struct stack *spare;   /* for the next worker_block() */
 	struct departure leaving;
-	struct worker *robbed; /* whom we stole from last */
-	struct spread spread;  /* what came of the last fresh ones we stole */
-	struct visit visit;    /* ... and of the last forked ones */
-	uint32_t n_forked;     /* while the nest was empty */
+	AO_t stretch_turn;	/* of xturns: that turn is timed, see stand.c */
+	uint64_t stretch_since; /* ticks */
+	struct worker *robbed;	/* whom we stole from last */
+	struct spread spread;	/* what came of the last fresh ones we stole */
+	struct visit visit;	/* ... and of the last forked ones */
+	uint32_t n_forked;	/* while the nest was empty */
 	uint64_t served_oldest_ns; /* when we took from the spill's old end */
 	struct crew *crew;
 	uint32_t direct_left; /* turns in a row from the slot, until the others

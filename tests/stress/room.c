@@ -75,6 +75,7 @@ static bool is_refusal(int error)
 #define HOPEFULS 24
 
 struct hope {
+	unsigned flags; /* of those that are actors */
 	struct hopeful one[HOPEFULS];
 	rota_id id[HOPEFULS]; /* ROTA_NONE: a thread */
 	pthread_t thread[HOPEFULS];
@@ -83,6 +84,18 @@ struct hope {
 	struct tally timed_out;
 	struct tally cancelled;
 };
+
+static rota_id hopeful_spawn(unsigned flags)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	rota_id id;
+
+	options.mailbox = 1;
+	options.flags = flags;
+	id = rota_spawn(engine, &puppet_behaviour, NULL, &options);
+	cr_assert_eq(rota_id_error(id), 0);
+	return id;
+}
 
 static void hope_start(struct hope *hope, rota_id to, uint64_t n,
 		       int64_t patience)
@@ -103,7 +116,7 @@ static void hope_start(struct hope *hope, rota_id to, uint64_t n,
 			.cancelled = &hope->cancelled,
 		};
 		if (i % 4) {
-			hope->id[i] = puppet_spawn(NULL, 1);
+			hope->id[i] = hopeful_spawn(hope->flags);
 			ACTS(hope->id[i], act_hope, &hope->one[i]);
 		} else {
 			hope->thread[i] =
@@ -137,11 +150,12 @@ static void hope_end(struct hope *hope, uint64_t n, bool lost)
 	free(hope->result);
 }
 
-static void deadlines(unsigned workers, unsigned capacity, int64_t patience,
-		      uint64_t n)
+static void deadlines(unsigned flags, unsigned workers, unsigned capacity,
+		      int64_t patience, uint64_t n)
 {
 	static struct hope hope;
 
+	hope.flags = flags;
 	engine_start(workers);
 	hope_start(&hope, spawn(&mark_behaviour, NULL, capacity), n, patience);
 	hope_end(&hope, n, false);
@@ -152,20 +166,31 @@ static void deadlines(unsigned workers, unsigned capacity, int64_t patience,
 /* Deadlines about as long as it takes to get room: both come to pass. */
 Test(room, or_deadline_first_but_never_both, .timeout = STRESS)
 {
-	deadlines(2, 1, ROTA_US(60), check_stress(8000));
+	deadlines(0, 2, 1, ROTA_US(60), check_stress(8000));
 }
 
 Test(room, or_deadline_first_on_64_workers, .timeout = STRESS)
 {
-	deadlines(64, 2, ROTA_US(100), check_stress(5000));
+	deadlines(0, 64, 2, ROTA_US(100), check_stress(5000));
 }
 
 Test(room, or_deadline_first_on_one_worker, .timeout = STRESS)
 {
-	deadlines(1, 1, ROTA_US(60), check_stress(8000));
+	deadlines(0, 1, 1, ROTA_US(60), check_stress(8000));
 }
 
-/* The senders are stopped one after the other while they wait. */
+Test(room, or_deadline_first_for_who_moves, .timeout = STRESS)
+{
+	deadlines(ROTA_ANYWHERE, 2, 1, ROTA_US(60), check_stress(8000));
+}
+
+Test(room, or_deadline_first_for_who_moves_among_64, .timeout = STRESS)
+{
+	deadlines(ROTA_ANYWHERE, 64, 2, ROTA_US(100), check_stress(5000));
+}
+
+/* The senders are stopped one after the other while they wait; half of the time
+   they are such as move. */
 Test(room, or_stop_first_but_never_both, .timeout = STRESS)
 {
 	unsigned long rounds = check_stress(100);
@@ -175,6 +200,7 @@ Test(room, or_stop_first_but_never_both, .timeout = STRESS)
 		struct hope *hope = calloc(1, sizeof(*hope));
 		uint64_t random = round + 1;
 
+		hope->flags = round % 2 ? ROTA_ANYWHERE : 0;
 		engine_start(2);
 		hope_start(hope, spawn(&mark_behaviour, NULL, 1), n,
 			   ROTA_MS(100));
@@ -193,7 +219,7 @@ Test(room, or_stop_first_but_never_both, .timeout = STRESS)
 	}
 }
 
-/* The receiver ends under them. */
+/* The receiver ends under them, half of the time under some that move. */
 static void receiver_ends(bool is_drained)
 {
 	unsigned long rounds = check_stress(200);
@@ -203,6 +229,7 @@ static void receiver_ends(bool is_drained)
 		struct hope *hope = calloc(1, sizeof(*hope));
 		rota_id to;
 
+		hope->flags = round % 2 ? ROTA_ANYWHERE : 0;
 		engine_start(2);
 		for (int i = 0; i < ROTA_DEAD_CAUSES; i++)
 			AO_store(&morgue.n[i].n, 0);

@@ -100,7 +100,8 @@ struct rota_spawn_options {
 #define ROTA_MAX_GROUP 31
 
 enum rota_spawn_flag {
-	ROTA_ANYWHERE = 1 << 0,	    /* goes on on any thread after
+	ROTA_ANYWHERE = 1 << 0,	    /* goes on on any thread after a wait for
+	                              room, see rota_send(), and after
 	                              rota_receive(), see process.h */
 	ROTA_TAKES_URGENT = 1 << 1, /* may be sent urgent messages */
 	ROTA_OWN_THREAD = 1 << 2    /* on a thread of its own, see below */
@@ -159,6 +160,12 @@ ROTA_API rota_id rota_spawn(rota_engine *engine,
  * then sends to B. Where several wait for room, they get it in their order.
  * Waiting never hangs a program because its mailboxes are small: where actors
  * wait for each other in a circle, one message is let in above the bound.
+ *
+ * A handler that has waited goes on on the thread where it stood. With the flag
+ * ROTA_ANYWHERE that of its actor goes on on any, beside the receiver as a rule:
+ * this is faster where several workers feed one actor, and no busy thread holds
+ * it up. Thread-locals do not survive the call then, their addresses must not be
+ * kept across it, and no lock of a thread may be held. All sends and casts alike.
  *
  * Context: a handler (its turn waits) or any thread (the thread waits).
  * Errors:  -ESRCH no such actor; -ESHUTDOWN it is closing; -ENOMEM; -EINVAL

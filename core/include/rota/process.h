@@ -85,8 +85,9 @@ struct rota_received {
  * Functions (see closure.h) are run on the way.
  *
  * An actor that was spawned with ROTA_ANYWHERE may go on on any thread after
- * this call: errno and thread-local variables do not survive it, and their
- * addresses must not be kept across it; nor may a lock of a thread be held.
+ * this call, and after a send that waits for room: errno and thread-local
+ * variables do not survive it, and their addresses must not be kept across it;
+ * nor may a lock of a thread be held.
  * Others go on on the thread where they began to wait, however busy that is.
  *
  * Context: a handler.
