@@ -9,11 +9,11 @@
  *             when one comes back a spare one retires (roster.c).
  *             Whoever knows that it will block says so, and has a spare one at
  *             once unless somebody sleeps. Else the monitor finds out, and
- *             sends one only if there is work and nobody to be woken for it.
+ *             sends one only if there is work and nobody to be woken for it:
+ *             one for each whose thread the kernel has asleep.
  *             That a turn is long does not say that a processor is free: spare
- *             ones for workers that do not say that they block come at growing
- *             intervals, and not while as many workers move as there are seats;
- *             and who was seen to stand still on a crowded machine may just not
+ *             ones for workers that compute come at growing intervals, and not
+ *             while as many workers move as there are seats; and who was seen to stand still on a crowded machine may just not
  *             have been given a processor.
  * Rejected:   a spare for each turn that lasts long (turns of 10 ms on all
  *             workers would bring all spares in); letting a spare take over
@@ -26,6 +26,7 @@
  */
 #include "sched/relief.h"
 
+#include "sched/asleep.h"
 #include "sched/worker.h"
 
 /* A turn that has lasted that long keeps its worker from others. */
@@ -34,6 +35,8 @@
 #define SLICE_NS 8000000
 /* Intervals between spares for turns that have said nothing: doublings. */
 #define MAX_DOUBLINGS 10
+/* A tick asks the kernel about so many at most: some microseconds each. */
+#define TICK_ASKS 4
 
 /* ---- who is lost; under the lock, or a hint ---- */
 
@@ -46,7 +49,7 @@ static bool is_lost(const struct worker *worker)
 
 /* What the monitor, or who is about to block, finds. */
 struct losses {
-	unsigned n_blocked; /* they said so */
+	unsigned n_blocked; /* they said so, or the kernel did */
 	unsigned n;	    /* all */
 };
 
@@ -62,7 +65,8 @@ static struct losses count_losses(struct crew *crew)
 			continue;
 		losses.n++;
 		/* Relaxed: a hint. */
-		losses.n_blocked += AO_load(&worker->xblocked) != 0;
+		losses.n_blocked +=
+			AO_load(&worker->xblocked) != 0 || worker->is_asleep;
 	}
 	return losses;
 }
@@ -215,6 +219,7 @@ static void look_at(struct worker *worker, uint64_t now_ns,
 	if (turns != worker->still_turns || turns == TURNS_UNSEEN) {
 		worker->still_turns = turns;
 		worker->still_since_ns = now_ns;
+		worker->is_asleep = false;
 	} else {
 		lost = now_ns - worker->still_since_ns >= allowance_ns;
 	}
@@ -270,6 +275,30 @@ static bool is_due(const struct crew *crew, struct losses losses,
 	       now_ns - crew->relief.last_ns >= (uint64_t)LOST_NS << doublings;
 }
 
+/*
+ * Some that are lost and say nothing, each in turn: asleep or computing? That
+ * some had no processor at that moment is no matter: it is not asleep then. Who
+ * was once asleep in its turn is taken for blocked until that is over.
+ */
+static unsigned ask_for_sleepers(struct crew *crew)
+{
+	unsigned i, n = crew_slots(crew), left = TICK_ASKS, found = 0;
+
+	for (i = 0; i < n && left > 0; i++) {
+		unsigned slot = crew->relief.next_asked++ % n;
+		struct worker *worker = crew->workers[slot];
+
+		/* Relaxed, both: hints. */
+		if (worker->is_asleep || AO_load(&worker->xblocked) ||
+		    !is_lost(worker) || AO_load(&worker->xthread) == 0)
+			continue;
+		worker->is_asleep = asleep_is((long)AO_load(&worker->xthread));
+		found += worker->is_asleep;
+		left--;
+	}
+	return found;
+}
+
 /* Under the lock. */
 static void settle(struct crew *crew, uint64_t now_ns)
 {
@@ -278,6 +307,9 @@ static void settle(struct crew *crew, uint64_t now_ns)
 	unsigned n_relief = (unsigned)AO_load(&crew->relief.xn);
 
 	dismiss_surplus(crew, losses);
+	if (n_relief < losses.n && n_relief >= losses.n_blocked &&
+	    is_wanting(crew))
+		losses.n_blocked += ask_for_sleepers(crew);
 	if (n_relief < losses.n && is_wanting(crew) &&
 	    (n_relief < losses.n_blocked ||
 	     is_due(crew, losses, n_relief, now_ns)))

@@ -17,9 +17,11 @@ struct worker;
 
 /* Written under the roster's lock, and read by anyone as hints: relaxed. */
 struct relief {
-	AO_t xn;	  /* spare workers on duty */
-	AO_t xn_total;	  /* times that one came; a statistic */
-	uint64_t last_ns; /* when the last one did; under the lock */
+	AO_t xn;       /* spare workers on duty */
+	AO_t xn_total; /* times that one came; a statistic */
+	uint64_t
+		last_ns; /* when the last one did; under the lock, like the next */
+	unsigned next_asked; /* whether it is asleep */
 };
 
 /*

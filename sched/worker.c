@@ -39,6 +39,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "sched/asleep.h"
 #include "sched/drive.h"
 #include "sched/handover.h"
 #include "sched/monitor.h"
@@ -977,6 +978,8 @@ void worker_enter(struct worker *worker)
 {
 	struct stack *first = worker->stack;
 
+	/* Relaxed: a hint. */
+	AO_store(&worker->xthread, (AO_t)asleep_self());
 	worker->loop = worker_loop;
 	context_of_thread(&worker->thread);
 	context_make(&first->context, first->low, first->size, worker_loop,

@@ -91,6 +91,48 @@ Test(blocking, many_turns_on_three_workers, .timeout = HANG)
 	many_block(3);
 }
 
+/* They block and do not say so. */
+static int act_read(void *arg)
+{
+	char byte;
+
+	tally_add(&n_begun, 1);
+	if (read(*(int *)arg, &byte, 1) != 1)
+		return -EIO;
+	tally_add(&n_ended, 1);
+	return 0;
+}
+
+/*
+ * The kernel knows that their threads are asleep: it takes a tick or two for
+ * each, not the growing intervals of turns that compute. Those would have grown
+ * to more than a second each.
+ */
+static void many_read(unsigned workers, unsigned n)
+{
+	int ends[2];
+
+	n_begun = n_ended = (struct tally){0};
+	cr_assert_eq(pipe(ends), 0);
+	start(workers, n);
+	for (unsigned i = 0; i < n; i++)
+		ACTS(puppet_spawn(NULL, 0), act_read, &ends[0]);
+	AWAIT(tally_of(&n_begun) == n);
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(write(ends[1], "", 1), 1);
+	quiesce();
+	cr_assert_eq(tally_of(&n_ended), n);
+	engine_stop();
+	close(ends[0]);
+	close(ends[1]);
+}
+
+Test(blocking, many_turns_that_do_not_say_so, .timeout = HANG)
+{
+	many_read(1, 64);
+	many_read(2, 64);
+}
+
 static int task_take(void *arg)
 {
 	return act_take(arg);
