@@ -2,6 +2,8 @@
 /*
  * join - waiting for an actor's end: sticky, for any number, with the reason
  */
+#include <rota/wait.h>
+
 #include "tests/unit/support.h"
 
 static struct record record;
@@ -63,6 +65,31 @@ static void expect_why(const struct joining *j, enum rota_exit_cause cause,
 }
 
 /* ---- before the end ---- */
+
+/* The same by its name among the waits. */
+static int act_await_exit(void *arg)
+{
+	struct joining *j = arg;
+
+	j->result = rota_await_exit(j->whom, j->within, &j->why);
+	flag_raise(&j->ended);
+	return 0;
+}
+
+Test(join, is_a_wait_like_others, .timeout = HANG)
+{
+	struct joining j;
+
+	engine_start(2);
+	j = joining(puppet_spawn(NULL, 0));
+	ACTS(puppet_spawn(NULL, 0), act_await_exit, &j);
+	ACTS(j.whom, act_stop_7, NULL);
+	AWAIT(flag_is_up(&j.ended));
+	expect_why(&j, ROTA_EXIT_NORMAL, 7);
+	cr_assert_eq(rota_await_exit(j.whom, ROTA_NOW, &j.why), 0);
+	cr_assert_eq(j.why.reason, 7);
+	engine_stop();
+}
 
 Test(join, a_thread_waits_for_the_end, .timeout = HANG)
 {

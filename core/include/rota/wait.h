@@ -4,13 +4,12 @@
  *
  * Plain calls that return when it is done. In a handler the turn waits, in a
  * task the task, and their worker goes on with others; in any other thread the
- * thread waits. (The wait for an actor's end is rota_join() of <rota/actor.h>:
- * it works before and after the end, for any number of waiters, and tells how
- * it came.)
+ * thread waits.
  */
 #ifndef ROTA_WAIT_H
 #define ROTA_WAIT_H
 
+#include <rota/actor.h>
 #include <rota/base.h>
 
 ROTA_EXTERN_C_BEGIN
@@ -67,6 +66,14 @@ ROTA_API int rota_yield(void);
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_flush(rota_id id, int64_t within);
+
+/* Wait for an actor's end: the name among the waits of rota_join(), which see.
+   It works before and after the end, for any number of waiters. */
+static inline int rota_await_exit(rota_id id, int64_t within,
+				  struct rota_exit *why)
+{
+	return rota_join(id, within, why);
+}
 
 ROTA_EXTERN_C_END
 
