@@ -320,20 +320,47 @@ static rota_engine *start(const struct rota_config *config)
 	return NULL;
 }
 
-static int check_config(const struct rota_config *config)
+/* What is wrong with it; NULL: nothing. */
+static const char *fault_of(const struct rota_config *config)
 {
 	const unsigned known = ROTA_NO_BIND | ROTA_EACH_THREAD | ROTA_RUN_HERE;
 	const struct rota_allocator *allocator = &config->allocator;
 
-	if (config->workers > 1024 ||
-	    (config->spares > 1024 && config->spares != ROTA_NO_SPARES) ||
-	    config->mailbox > ROTA_MAX_MAILBOX ||
-	    config->offload_threads > 1024 || config->flags & ~known ||
-	    (config->flags & ROTA_RUN_HERE && config->workers > 1) ||
-	    !allocator->map != !allocator->unmap || config->stuck_after < 0 ||
-	    config->ask_within < 0)
-		return -EINVAL;
-	return 0;
+	if (config->workers > 1024)
+		return "workers: 0 to 1024";
+	if (config->flags & ROTA_RUN_HERE && config->workers > 1)
+		return "workers: 0 or 1 with ROTA_RUN_HERE";
+	if (config->spares > 1024 && config->spares != ROTA_NO_SPARES)
+		return "spares: 0 to 1024, or ROTA_NO_SPARES";
+	if (config->mailbox > ROTA_MAX_MAILBOX)
+		return "mailbox: 0 to ROTA_MAX_MAILBOX (32767)";
+	if (config->offload_threads > 1024)
+		return "offload_threads: 0 to 1024";
+	if (config->flags & ~known)
+		return "flags: none but those of enum rota_config_flag";
+	if (!allocator->map != !allocator->unmap)
+		return "allocator: both map and unmap, or neither";
+	if (config->stuck_after < 0)
+		return "stuck_after: not below 0";
+	if (config->ask_within < 0)
+		return "ask_within: not below 0";
+	return NULL;
+}
+
+/* 0 or -EINVAL, and the log says why. */
+static int check_config(const struct rota_config *config)
+{
+	const char *fault = fault_of(config);
+	char line[128];
+
+	if (!fault)
+		return 0;
+	snprintf(line, sizeof(line), "rota_config.%s", fault);
+	if (config->log)
+		config->log(config->context, ROTA_LOG_ERROR, line);
+	else
+		fprintf(stderr, "rota: %s\n", line);
+	return -EINVAL;
 }
 
 rota_engine *rota_start(const struct rota_config *config)
@@ -780,6 +807,29 @@ static void await_outside(struct engine *engine)
 
 /* What workers that are not stuck may need to leave. */
 #define LEAVE_NS ROTA_MS(100)
+/* By then the monitor has seen a handler stand still that does. */
+#define STILL_NS ROTA_MS(20)
+
+/*
+ * Handlers that did not return in time lose their actors: what these had queued
+ * is told now, while somebody is there to hear it. Where that cannot be done
+ * (see rota_abandon()) it stays with the handler.
+ */
+static void give_up_stuck(struct engine *engine)
+{
+	unsigned i, n = crew_slots(&engine->crew);
+	uint64_t deadline = clock_deadline(clock_ns(), STILL_NS);
+
+	for (i = 0; i < n; i++) {
+		struct local *local = (struct local *)engine->crew.workers[i];
+		/* Relaxed: looked at again by the call. */
+		rota_id id = AO_load(&local->turn.xself);
+
+		if (id != ROTA_NONE)
+			rota_abandon_within(id,
+					    clock_left(clock_ns(), deadline));
+	}
+}
 
 static void stop(struct engine *engine, int64_t within,
 		 struct rota_stop_report *report)
@@ -789,9 +839,14 @@ static void stop(struct engine *engine, int64_t within,
 		engine_sum(engine, offsetof(struct counters, xdead[0]));
 	AO_t ended_before =
 		engine_sum(engine, offsetof(struct counters, xended));
-	bool all_ended = end_all(engine, deadline);
+	bool in_time = end_all(engine, deadline), all_ended = in_time;
 	unsigned n_left;
 
+	if (!in_time) {
+		give_up_stuck(engine);
+		all_ended =
+			end_all(engine, clock_deadline(clock_ns(), LEAVE_NS));
+	}
 	if (!all_ended) {
 		/* [E4] pairs with engine_gives_up() */
 		AO_store_release(&engine->xstate, ENGINE_GIVES_UP);
@@ -806,7 +861,8 @@ static void stop(struct engine *engine, int64_t within,
 	if (all_ended)
 		all_ended = end_all(engine, deadline);
 	report->stuck =
-		crew_stop(&engine->crew, all_ended ? ROTA_FOREVER : LEAVE_NS) +
+		crew_stop(&engine->crew,
+			  in_time && all_ended ? ROTA_FOREVER : LEAVE_NS) +
 		n_left;
 	report->actors_stopped =
 		engine_sum(engine, offsetof(struct counters, xended)) -

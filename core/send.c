@@ -588,7 +588,9 @@ static int send_own(rota_id to, unsigned tag, void *buffer, size_t length,
 	struct message *held = in_hand(buffer);
 	struct owned owned = {buffer, length, drop};
 	/* Before: once it is sent the receiver may have dropped it. */
-	int error = held ? detach(local_here(), held) : 0;
+	int error = !buffer && length > 0 ? -EINVAL
+		    : held		  ? detach(local_here(), held)
+					  : 0;
 
 	if (error)
 		return error;

@@ -413,6 +413,18 @@ def plan(wanted):
                 NEEDS[kind].add((what, program))
 
 
+def run_suite(suite, program):
+    count = Count()
+    for kind, what in SUITES[suite]:
+        if kind == "script":
+            count.add(run_script(suite, what, program))
+        elif kind == "sources":
+            count.add(run_sources(suite, what))
+        else:
+            count.add(run_meson(suite, kind, what, program))
+    return count
+
+
 def main():
     wanted = [name.partition(":")[::2] for name in sys.argv[1:]]
     for name, _ in wanted:
@@ -426,16 +438,12 @@ def main():
     total = Count()
     start = time.monotonic()
     for suite, program in wanted:
-        for kind, what in SUITES[suite]:
-            if kind == "script":
-                total.add(run_script(suite, what, program))
-            elif kind == "sources":
-                total.add(run_sources(suite, what))
-            else:
-                total.add(run_meson(suite, kind, what, program))
-    if total.passed + total.failed == 0:
-        print("Nothing was run.")
-        total.failed = 1
+        count = run_suite(suite, program)
+        if count.passed + count.failed + count.skipped == 0:
+            print(f"Nothing was run: there is no {program or 'program'} in "
+                  f"{suite}.")
+            count.failed = 1
+        total.add(count)
     say("all" if wanted_all else "these", "", "", start)
     for program in SHAKY:
         print(f"shaky: {program}")

@@ -58,20 +58,64 @@ Test(engine, an_idle_one_stops_without_being_given_time, .timeout = HANG)
 	cr_assert_eq(rota_stop(engine, ROTA_NOW), 0);
 }
 
+static char last_line[256];
+
+static void note_line(void *context, enum rota_log_level level,
+		      const char *line)
+{
+	(void)context;
+	(void)level;
+	strncpy(last_line, line, sizeof(last_line) - 1);
+}
+
+/* Refused, and the log names the option. */
+static void expect_fault(struct rota_config *config, const char *option)
+{
+	config->log = note_line;
+	last_line[0] = '\0';
+	errno = 0;
+	cr_assert_null(rota_start(config));
+	cr_assert_eq(errno, EINVAL);
+	cr_assert(strncmp(last_line, option, strlen(option)) == 0, "%s: %s",
+		  option, last_line);
+}
+
+static void *refuse_to_map(void *context, size_t size)
+{
+	(void)context;
+	(void)size;
+	return NULL;
+}
+
 Test(engine, refuses_options_out_of_range)
 {
 	struct rota_config config = test_config(1);
 
 	config.mailbox = ROTA_MAX_MAILBOX + 1;
-	errno = 0;
-	cr_assert_null(rota_start(&config));
-	cr_assert_eq(errno, EINVAL);
-
+	expect_fault(&config, "rota_config.mailbox");
+	config = test_config(1025);
+	expect_fault(&config, "rota_config.workers");
+	config = test_config(2);
+	config.flags = ROTA_RUN_HERE;
+	expect_fault(&config, "rota_config.workers");
+	config = test_config(1);
+	config.spares = 1025;
+	expect_fault(&config, "rota_config.spares");
+	config = test_config(1);
+	config.offload_threads = 1025;
+	expect_fault(&config, "rota_config.offload_threads");
 	config = test_config(1);
 	config.flags = 1u << 31;
-	errno = 0;
-	cr_assert_null(rota_start(&config));
-	cr_assert_eq(errno, EINVAL);
+	expect_fault(&config, "rota_config.flags");
+	config = test_config(1);
+	config.allocator.map = refuse_to_map;
+	expect_fault(&config, "rota_config.allocator");
+	config = test_config(1);
+	config.stuck_after = -1;
+	expect_fault(&config, "rota_config.stuck_after");
+	config = test_config(1);
+	config.ask_within = -1;
+	expect_fault(&config, "rota_config.ask_within");
 }
 
 Test(engine, leaves_nothing_behind, .timeout = HANG)
@@ -278,6 +322,53 @@ Test(engine, stop_past_its_deadline_reports_who_is_stuck, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(tally_of(&record.n), 2);
 	engine_stop();
+}
+
+static struct tally n_dropped;
+
+static void note_drop(void *buffer, size_t length)
+{
+	(void)buffer;
+	(void)length;
+	tally_add(&n_dropped, 1);
+}
+
+/*
+ * What is queued behind a handler that does not return is told and dropped by
+ * the stop, not after it; so is the message in hand.
+ */
+Test(engine, stop_past_its_deadline_tells_what_was_not_handled, .timeout = HANG,
+     .init = check_kernel)
+{
+	static char buffer[5];
+	static struct stall stall;
+	struct rota_stop_report report = ROTA_STOP_REPORT_INIT;
+	rota_id stuck;
+
+	engine_start(1);
+	stuck = puppet_spawn(NULL, 0);
+	stall_start(&stall, stuck);
+	for (uint64_t i = 0; i < 10; i++)
+		cr_assert_eq(send_value(stuck, 7, i), 0);
+	for (size_t i = 0; i < sizeof(buffer); i++)
+		cr_assert_eq(rota_send_own(stuck, 8, &buffer[i], 1, note_drop,
+					   ROTA_NOW),
+			     0);
+	cr_assert_eq(rota_stop_report(engine, ROTA_MS(20), &report),
+		     -ETIMEDOUT);
+	cr_assert_eq(report.stuck, 1);
+	cr_assert_eq(report.stuck_actor, stuck);
+	cr_assert_eq(report.dead_letters, 16);
+	cr_assert_eq(n_dead(), 16);
+	cr_assert_eq(morgue.letter[0].tag, ACT);
+	cr_assert_eq(morgue.letter[0].cause, ROTA_DEAD_ABANDONED);
+	for (size_t i = 0; i < 10; i++)
+		cr_assert_eq(morgue.letter[1 + i].value, i);
+	cr_assert_eq(tally_of(&n_dropped), sizeof(buffer));
+	flag_raise(&stall.go);
+	AWAIT(flag_is_up(&stall.ended));
+	cr_assert_eq(n_dead(), 16);
+	cr_assert_eq(tally_of(&n_dropped), sizeof(buffer));
 }
 
 Test(engine, the_report_may_be_left_out, .timeout = HANG)

@@ -149,6 +149,18 @@ Test(own, is_dropped_once_after_the_handler, .timeout = HANG)
 		expect_drops(i, 1);
 }
 
+Test(own, is_not_nothing_with_a_length, .timeout = HANG)
+{
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	cr_assert_eq(rota_send_own(id, 1, NULL, 8, NULL, ROTA_NOW), -EINVAL);
+	cr_assert_eq(rota_send_own(id, 1, NULL, 0, NULL, ROTA_NOW), 0);
+	expect_conserved(1);
+	engine_stop();
+}
+
 Test(own, may_be_of_any_size, .timeout = HANG)
 {
 	static struct record record;

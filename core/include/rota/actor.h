@@ -247,7 +247,8 @@ ROTA_API int rota_send_parts(rota_id to, unsigned tag, const void *head,
  * after the handler that received it returns, or when the message becomes a
  * dead letter. A handler that wants the buffer in hand for itself calls
  * rota_keep(); one that moves it on to another actor just sends it. On failure
- * the buffer is still the caller's. @drop may be NULL.
+ * the buffer is still the caller's. @drop may be NULL; so may @buffer if @length
+ * is 0.
  * @within: as in rota_send_within(); ROTA_NOW gives -EAGAIN when full.
  */
 ROTA_API int rota_send_own(rota_id to, unsigned tag, void *buffer,

@@ -195,8 +195,14 @@ struct rota_stop_report {
  *
  * Context: any thread that is not a worker; NULL is allowed and does nothing.
  * Errors:  -ETIMEDOUT: a handler, or an offloaded function, did not return; its
- *          thread, its stack and the memory it can reach stay until it does,
- *          likewise those of handlers that wait for it; all else is gone.
+ *          thread, its stack and the memory it can reach (all that the engine
+ *          has, see the report) stay until it does, likewise those of handlers
+ *          that wait for it; all else is gone. What is queued behind it
+ *          becomes dead letters before this returns, and so does its message
+ *          in hand, as by rota_abandon(); where that is -ENOTSUP or -EBUSY,
+ *          not before the handler returns. Its state and a buffer in hand are
+ *          dropped when it returns, the log and the callbacks may be called
+ *          then: what they use has to stay as long.
  *          -EDEADLK: called from a handler, or an offloaded function; nothing
  *          was done.
  * Return:  0 or one of the errors above.
