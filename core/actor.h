@@ -173,7 +173,9 @@ struct cold {
 	AO_t xsince_ns;
 	AO_t xabout;	  /* worker << 32 | tag of the message in hand */
 	AO_t xask_within; /* nanoseconds, 0: the engine's; from before the actor
-	                     lives, or 0 */
+	                     lives, or 0; likewise the next */
+	unsigned xover_limit; /* see overflow.c, like the next */
+	unsigned xover;
 	/* About the block, whoever owns it: not reset with the owner. */
 	enum handed handed;
 	struct cold *next_handed; /* in that chain */

@@ -35,6 +35,7 @@
 #include <string.h>
 
 #include "core/cold.h"
+#include "core/overflow.h"
 #include "core/reads.h"
 #include "core/run.h"
 #include "mailbox/closure.h"
@@ -266,8 +267,10 @@ static void deliver(struct site *site, rota_id to, struct message *message)
 	enum mailbox_push pushed = MAILBOX_IS_CLOSED;
 
 	/* Relaxed: a life that ends now reports it. */
-	if (signal_accepts(AO_load(&actor->xsignal), to))
+	if (signal_accepts(AO_load(&actor->xsignal), to)) {
+		overflow_note(site, actor, to, message);
 		pushed = mailbox_push_over(&actor->xmail, message);
+	}
 	if (pushed == MAILBOX_AWAKENED)
 		site_schedule(site, actor);
 	else if (pushed == MAILBOX_IS_CLOSED)

@@ -63,19 +63,23 @@ static struct cold *cold_new(struct site *site, rota_id owner)
 	cold->deadlock = NULL;
 	/* Relaxed: the signal word publishes it. */
 	AO_store(&cold->xask_within, 0);
+	AO_int_store(&cold->xover_limit, 0); /* relaxed: as above */
+	AO_int_store(&cold->xover, 0);	     /* relaxed: as above */
 	spin_unlock(&cold->xlock);
 	return cold;
 }
 
 struct cold *cold_prepare(struct engine *engine, struct cache *cache,
-			  int64_t ask_within)
+			  const struct rota_spawn_options *options)
 {
 	struct site site = {.engine = engine, .cache = cache};
 	struct cold *cold = cold_new(&site, 0);
 
-	if (cold)
-		/* Relaxed: as above. */
-		AO_store(&cold->xask_within, (AO_t)ask_within);
+	if (!cold)
+		return NULL;
+	/* Relaxed: as above. */
+	AO_store(&cold->xask_within, (AO_t)options->ask_within);
+	AO_int_store(&cold->xover_limit, options->overflow); /* as above */
 	return cold;
 }
 

@@ -21,7 +21,7 @@ struct cold *cold_lock_own(struct local *local);
  * word that makes it so, once it has been told whose it is. NULL: no memory.
  */
 struct cold *cold_prepare(struct engine *engine, struct cache *cache,
-			  int64_t ask_within);
+			  const struct rota_spawn_options *options);
 void cold_set_owner(struct cold *cold, rota_id owner);
 
 /* The actor has ended: whoever looks from now on finds another owner. */

@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "core/cold.h"
+#include "core/overflow.h"
 #include "core/process.h"
 #include "core/reads.h"
 
@@ -127,6 +128,9 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 	if (!cold)
 		return;
 	look->n_readings = reads_count(cold, &wait);
+	look->over = overflow_length(cold);
+	/* Relaxed: a constant of its life. */
+	look->over_limit = AO_int_load(&cold->xover_limit);
 	if (look->activity != ROTA_RUNNING)
 		look_at_wait(cold, wait ? wait : cold->wait, look);
 	if (look->activity == ROTA_IDLE)
@@ -154,6 +158,7 @@ static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 	held = look->sighting.due;
 	look->length = mailbox_count(mail);
 	look->length -= held < look->length ? held : look->length;
+	look->length += look->over;
 	held = look->n_readings;
 	if (look->worker >= 0 && held == 0 &&
 	    look->waits_for != ROTA_WAITS_FOR_MESSAGE)

@@ -21,6 +21,8 @@ struct look {
 	int worker; /* that runs it, or on which it waits; -1 */
 	bool is_closing;
 	unsigned capacity;
+	unsigned over; /* messages beyond it, see overflow.h */
+	unsigned over_limit;
 	uint64_t begun;	 /* messages that it has begun to handle */
 	uint64_t length; /* messages queued and in hand */
 	uint64_t queued; /* without the one in hand */

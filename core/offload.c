@@ -29,6 +29,7 @@
 
 #include "core/await.h"
 #include "core/chain.h"
+#include "core/overflow.h"
 #include "core/run.h"
 #include "sched/helpers.h"
 
@@ -102,8 +103,10 @@ static void deliver(struct site *site, struct message *message, rota_id to)
 	enum mailbox_push pushed = MAILBOX_IS_CLOSED;
 
 	/* Relaxed: a life that ends now reports it. */
-	if (signal_accepts(AO_load(&actor->xsignal), to))
+	if (signal_accepts(AO_load(&actor->xsignal), to)) {
+		overflow_note(site, actor, to, message);
 		pushed = mailbox_push_over(&actor->xmail, message);
+	}
 	if (pushed == MAILBOX_AWAKENED)
 		site_schedule(site, actor);
 	if (pushed == MAILBOX_IS_CLOSED)

@@ -50,6 +50,7 @@
 #include "core/chain.h"
 #include "core/cold.h"
 #include "core/dedicated.h"
+#include "core/overflow.h"
 #include "core/reply.h"
 #include "core/run.h"
 #include "mailbox/closure.h"
@@ -888,6 +889,7 @@ int rota_accept(const struct rota_tags *tags)
 /* A timer's block goes back to where it came from: keep a copy. */
 static struct message *copy_of(struct local *local, struct message *message)
 {
+	struct site site = site_of(local);
 	size_t length = message_length(message);
 	struct message *copy = message_get(&local->engine->messages,
 					   local->cache.messages, length);
@@ -898,6 +900,7 @@ static struct message *copy_of(struct local *local, struct message *message)
 	message_set(copy, message->generation, message->tag,
 		    message->flags & ~(unsigned)MESSAGE_TIMER, copy->size);
 	memcpy(message_payload(copy), message_payload(message), length);
+	overflow_note(&site, local->turn.actor, local->turn.self, copy);
 	return copy;
 }
 

@@ -34,6 +34,7 @@
 #include "core/chain.h"
 #include "core/cold.h"
 #include "core/flush.h"
+#include "core/overflow.h"
 #include "core/process.h"
 #include "core/reads.h"
 #include "core/reply.h"
@@ -652,6 +653,8 @@ static void finish_message(struct local *local, struct message *message,
 	turn_set_message(turn, NULL);
 	if (!(message->flags & MESSAGE_UNCOUNTED))
 		turn_set_due(turn, turn->due + 1);
+	else
+		overflow_credit(local, message);
 	if (unlikely(result == ROTA_UNKNOWN)) {
 		enum rota_dead_cause cause = ROTA_DEAD_UNKNOWN;
 

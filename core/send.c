@@ -19,6 +19,7 @@
 #include "core/cold.h"
 #include "core/desk.h"
 #include "core/engine.h"
+#include "core/overflow.h"
 #include "core/process.h"
 #include "core/run.h"
 #include "core/send.h"
@@ -193,26 +194,38 @@ static bool makes_own_room(rota_id to)
 	return true;
 }
 
+/* It is in the mailbox, or that was closed. */
+static int end_push(struct site *site, struct actor *actor, rota_id to,
+		    struct message *message, enum mailbox_push pushed)
+{
+	if (pushed == MAILBOX_IS_CLOSED) {
+		unpack(site, message);
+		return send_refusal(actor, to);
+	}
+	if (pushed == MAILBOX_AWAKENED)
+		site_schedule(site, actor);
+	return 0;
+}
+
 int send_push(struct site *site, struct actor *actor, rota_id to,
 	      struct message *message, int64_t within)
 {
-	switch (mailbox_push(&actor->xmail, message, actor_capacity(actor),
-			     mailbox_flags_of(message))) {
-	case MAILBOX_AWAKENED:
-		site_schedule(site, actor);
-		return 0;
-	case MAILBOX_PUSHED:
-		return 0;
+	enum mailbox_push pushed =
+		mailbox_push(&actor->xmail, message, actor_capacity(actor),
+			     mailbox_flags_of(message));
+
+	switch (pushed) {
 	case MAILBOX_FULL:
 		if (makes_own_room(to))
 			return send_push(site, actor, to, message, within);
+		if (unlikely(overflow_push(site, actor, to, message, &pushed)))
+			return end_push(site, actor, to, message, pushed);
 		if (within > 0)
 			return wait_for_room(site, actor, to, message, within);
 		unpack(site, message);
 		return -EAGAIN;
 	default:
-		unpack(site, message);
-		return send_refusal(actor, to);
+		return end_push(site, actor, to, message, pushed);
 	}
 }
 

@@ -212,9 +212,9 @@ static inline bool make_cold(struct engine *engine, struct cache *cache,
 			     struct cold **cold)
 {
 	*cold = NULL;
-	if (likely(options->ask_within == 0))
+	if (likely(options->ask_within == 0 && options->overflow == 0))
 		return true;
-	*cold = cold_prepare(engine, cache, options->ask_within);
+	*cold = cold_prepare(engine, cache, options);
 	return *cold != NULL;
 }
 
@@ -284,7 +284,7 @@ rota_id rota_spawn(rota_engine *handle, const struct rota_behaviour *behaviour,
 	if (!error &&
 	    (all.mailbox > ROTA_MAX_MAILBOX || (all.flags & ~KNOWN_FLAGS) != 0))
 		error = -EINVAL;
-	if (!error && (!behaviour || all.reserved != 0 || all.ask_within < 0))
+	if (!error && (!behaviour || all.ask_within < 0))
 		error = -EINVAL;
 	if (error)
 		return id_of_error(error);

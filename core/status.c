@@ -43,7 +43,10 @@ static int tell(struct engine *engine, rota_id id, struct rota_status *status)
 	status->tag = look.tag;
 	status->is_closing = look.is_closing;
 	status->waits_for = look.waits_for;
-	status->mailbox_capacity = look.capacity;
+	status->mailbox_capacity =
+		look.over_limit < ROTA_UNBOUNDED - look.capacity
+			? look.capacity + look.over_limit
+			: ROTA_UNBOUNDED;
 	status->whom = look.whom;
 	status->handled = look.begun;
 	status->mailbox_length = look.length;

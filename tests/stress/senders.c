@@ -5,6 +5,8 @@
  * Each message carries its sender's number and its place in what this sender
  * has sent to this receiver, so that a lost, doubled or reordered one shows.
  */
+#include <rota/status.h>
+
 #include "tests/unit/support.h"
 
 #define THREADS 6
@@ -107,20 +109,32 @@ static void *thread_pour(void *arg)
 	return NULL;
 }
 
-static void senders(unsigned workers, unsigned capacity, uint64_t n)
+static rota_id basin_spawn(struct basin *basin, unsigned capacity,
+			   unsigned overflow)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	rota_id id;
+
+	options.mailbox = capacity;
+	options.overflow = overflow;
+	id = rota_spawn(engine, &basin_behaviour, &basin, &options);
+	cr_assert_eq(rota_id_error(id), 0);
+	return id;
+}
+
+static void senders_with(unsigned workers, unsigned capacity, unsigned overflow,
+			 uint64_t n)
 {
 	static struct basin basin[RECEIVERS];
 	static struct source source[SENDERS];
+	struct rota_status status = ROTA_STATUS_INIT;
 	pthread_t thread[THREADS];
 	rota_id to[RECEIVERS];
 	uint64_t accepted = PUPPETS;
 
 	engine_start(workers);
-	for (size_t i = 0; i < RECEIVERS; i++) {
-		struct basin *state = &basin[i];
-
-		to[i] = spawn(&basin_behaviour, &state, capacity);
-	}
+	for (size_t i = 0; i < RECEIVERS; i++)
+		to[i] = basin_spawn(&basin[i], capacity, overflow);
 	for (uint32_t i = 0; i < SENDERS; i++) {
 		source[i] = (struct source){
 			.to = to, .sender = i, .n = n, .random = i + 1};
@@ -142,12 +156,19 @@ static void senders(unsigned workers, unsigned capacity, uint64_t n)
 		cr_assert_eq(basin[i].bad, 0);
 		cr_assert_eq(basin[i].n, sent);
 		accepted += sent;
+		cr_assert_eq(rota_status(to[i], &status), 0);
+		cr_assert_eq(status.mailbox_length, 0);
 	}
 	for (size_t j = 0; j < SENDERS; j++)
 		cr_assert_eq(source[j].failed, 0);
 	expect_conserved(accepted);
 	engine_stop();
 	cr_assert_eq(n_dead(), 0);
+}
+
+static void senders(unsigned workers, unsigned capacity, uint64_t n)
+{
+	senders_with(workers, capacity, 0, n);
 }
 
 Test(senders, fill_mailboxes_of_capacity_1, .timeout = STRESS)
@@ -173,4 +194,15 @@ Test(senders, fill_mailboxes_on_one_worker, .timeout = STRESS)
 Test(senders, fill_mailboxes_on_64_workers, .timeout = STRESS)
 {
 	senders(64, 8, check_stress(15000));
+}
+
+/* Sometimes there is room beyond the capacity, sometimes not. */
+Test(senders, fill_mailboxes_and_more, .timeout = STRESS)
+{
+	senders_with(2, 3, 5, check_stress(15000));
+}
+
+Test(senders, never_fill_a_mailbox_without_bound, .timeout = STRESS)
+{
+	senders_with(2, 3, ROTA_UNBOUNDED, check_stress(15000));
 }

@@ -296,7 +296,7 @@ Test(dedicated, nonsense_is_refused, .timeout = HANG)
 	REFUSED("a", ROTA_OWN_THREAD, 0);
 	REFUSED(NULL, 0, ROTA_CPU(0));
 	REFUSED(NULL, ROTA_OWN_THREAD << 1, 0);
-	options.reserved = 1;
+	options.ask_within = -1;
 	cr_assert_eq(rota_id_error(rota_spawn(engine, &puppet_behaviour, NULL,
 					      &options)),
 		     -EINVAL);

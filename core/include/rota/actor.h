@@ -87,7 +87,8 @@ struct rota_spawn_options {
 	                      ROTA_MAX_GROUP bytes, copied; NULL: none */
 	unsigned cpu; /* where the thread is bound: ROTA_CPU(n); 0: it may run
 	                 wherever the engine may */
-	unsigned reserved;  /* 0 */
+	unsigned overflow;  /* messages that are let in beyond the capacity: 0,
+	                      none; ROTA_UNBOUNDED: any number, see below */
 	int64_t ask_within; /* nanoseconds that ROTA_DEFAULT stands for where
 	                       this actor is asked; 0: the engine's, see
 	                       rota_config */
@@ -106,6 +107,15 @@ enum rota_spawn_flag {
 	ROTA_TAKES_URGENT = 1 << 1, /* may be sent urgent messages */
 	ROTA_OWN_THREAD = 1 << 2    /* on a thread of its own, see below */
 };
+
+/*
+ * options.overflow. A mailbox that is full makes its senders wait, which is what
+ * keeps memory flat and a slow actor from being buried; where that is not wanted
+ * an actor may take more, which count in a second place and cost each some tens
+ * of nanoseconds more. Order and all else are the same. Without a bound senders
+ * never wait, and the memory of the engine (rota_config.memory) is the bound.
+ */
+#define ROTA_UNBOUNDED (~0u)
 
 #define ROTA_SPAWN_INIT ROTA_SIZED(rota_spawn_options)
 

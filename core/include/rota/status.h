@@ -52,10 +52,10 @@ struct rota_status {
 	                    running; how long it has waited, if waiting; 0: less
 	                    than a tick */
 	enum rota_waits_for waits_for;
-	unsigned mailbox_capacity;
-	rota_id whom;		 /* whom it waits for, or ROTA_NONE */
-	uint64_t handled;	 /* messages that it has begun to handle */
-	uint64_t mailbox_length; /* queued and in hand, and room that handlers
+	unsigned mailbox_capacity; /* with rota_spawn_options.overflow */
+	rota_id whom;		   /* whom it waits for, or ROTA_NONE */
+	uint64_t handled;	   /* messages that it has begun to handle */
+	uint64_t mailbox_length;   /* queued and in hand, and room that handlers
 	                            have taken for what they send it right now;
 	                            messages of timers do not count, nor do
 	                            senders that wait */
