@@ -411,6 +411,19 @@ void engine_await_rest(struct engine *engine, int64_t within)
 	AO_fetch_and_add_full(&engine->xresters, (AO_t)-1);
 }
 
+/*
+ * Is the calling thread the engine's own, other than a worker in its turns? It
+ * would wait for itself.
+ */
+static bool is_own_thread(const struct rota_engine *handle)
+{
+	const struct engine *engine = table_engine(handle->number);
+
+	/* It may go away meanwhile: only its address is used. */
+	return offload_is_here(handle) ||
+	       (engine && crew_owns_thread(&engine->crew));
+}
+
 int rota_quiesce(rota_engine *handle, int64_t within)
 {
 	struct thread_record *record = thread_record_here();
@@ -421,7 +434,7 @@ int rota_quiesce(rota_engine *handle, int64_t within)
 	if (!handle)
 		return -EINVAL;
 	if ((local_here() && local_here()->engine->handle == handle) ||
-	    offload_is_here(handle))
+	    is_own_thread(handle))
 		return -EDEADLK;
 	if (!record)
 		return -ENOMEM;
@@ -835,7 +848,7 @@ int rota_stop_report(rota_engine *handle, int64_t within,
 
 	if (!handle)
 		return 0;
-	if (local_here() || offload_is_here(handle))
+	if (local_here() || is_own_thread(handle))
 		return -EDEADLK;
 	engine = table_take(handle);
 	if (!engine)

@@ -131,6 +131,19 @@ void crew_name_thread(const struct crew *crew, const char *what)
 	pthread_setname_np(pthread_self(), full);
 }
 
+/* Of the calling thread, if it is not the user's. */
+static __thread const struct crew *owner;
+
+void crew_own_thread(const struct crew *crew)
+{
+	owner = crew;
+}
+
+bool crew_owns_thread(const struct crew *crew)
+{
+	return owner == crew;
+}
+
 static void name_worker(const struct worker *worker)
 {
 	char number[12];
@@ -195,6 +208,7 @@ static void *worker_main(void *argument)
 	struct crew *crew = worker->crew;
 	unsigned *present = &crew->xpresent;
 
+	crew_own_thread(crew);
 	name_worker(worker);
 	if (worker->home)
 		home_sit(worker);

@@ -215,6 +215,7 @@ static void *monitor_main(void *argument)
 	struct monitor *monitor = argument;
 	int64_t pause = TICK_MIN_NS;
 
+	crew_own_thread(monitor->crew);
 	crew_name_thread(monitor->crew, "monitor");
 	while (load_state(monitor) != MONITOR_STOPS) {
 		futex_wait(&monitor->xstate, MONITOR_TICKS, pause);

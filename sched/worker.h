@@ -265,6 +265,13 @@ int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 int crew_start_worker(struct worker *worker);
 void crew_join_worker(struct worker *worker);
 
+/* The calling thread is one of the crew's own: a worker's, or the monitor's. */
+void crew_own_thread(const struct crew *crew);
+
+/* Is it? Also before it is, and after it was, a worker; the crew is not looked
+   at. */
+bool crew_owns_thread(const struct crew *crew);
+
 /* Tell whoever listens to the crew. */
 void crew_say(struct crew *crew, bool is_error, const char *line);
 

@@ -85,6 +85,16 @@ struct rota_allocator {
  * Options of rota_start(). Zero is the default of every field; set size with
  * ROTA_CONFIG_INIT. Callbacks come from any worker or calling thread, or one of
  * the engine's own, several at a time, and must not wait.
+ *
+ * dead_letter(), log() and stuck() may call what does not wait: rota_try_send(),
+ * rota_spawn(), rota_actor_stop(), rota_abandon(), rota_workers_set(),
+ * rota_status(), rota_stats() and so on. What has to wait says -EAGAIN or
+ * -EDEADLK on a worker between two turns; elsewhere it holds up whoever has
+ * called us: a turn, a thread, or all that is watched. Refused, with nothing
+ * done, by -EDEADLK: rota_stop(), rota_stop_report() and rota_quiesce() of the
+ * same engine, which would wait for who has called us; what drives an engine
+ * (see host.h); and on a worker, as in handlers, rota_start() of an engine and
+ * rota_stop() of any. The functions of the allocator may call nothing of rota.
  */
 struct rota_config {
 	size_t size;
@@ -197,8 +207,8 @@ struct rota_stop_report {
  * Errors:  -ETIMEDOUT: a handler, or an offloaded function, did not return; its
  *          thread, its stack and the memory it can reach stay until it does,
  *          likewise those of handlers that wait for it; all else is gone.
- *          -EDEADLK: called from a handler, or an offloaded function; nothing
- *          was done.
+ *          -EDEADLK: called from a handler, an offloaded function, or a
+ *          callback of this engine; nothing was done.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_stop(rota_engine *engine, int64_t within);
@@ -214,8 +224,9 @@ ROTA_API int rota_stop_report(rota_engine *engine, int64_t within,
  * other threads send meanwhile may or may not be waited for.
  *
  * Context: any thread that is not a worker.
- * Errors:  -ETIMEDOUT; -EDEADLK: called from a handler, or from a function
- *          that the engine's actors have offloaded.
+ * Errors:  -ETIMEDOUT; -EDEADLK: called from a handler, from a function
+ *          that the engine's actors have offloaded, or from a callback of
+ *          this engine.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_quiesce(rota_engine *engine, int64_t within);
