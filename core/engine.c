@@ -412,16 +412,18 @@ void engine_await_rest(struct engine *engine, int64_t within)
 }
 
 /*
- * Is the calling thread the engine's own, other than a worker in its turns? It
- * would wait for itself.
+ * Would the calling thread, outside turns, wait for itself? It is one of the
+ * engine's own, or in a callback of a call to it.
  */
-static bool is_own_thread(const struct rota_engine *handle)
+static bool is_needed(const struct rota_engine *handle)
 {
 	const struct engine *engine = table_engine(handle->number);
+	const struct thread_record *record = thread_record_here();
 
 	/* It may go away meanwhile: only its address is used. */
 	return offload_is_here(handle) ||
-	       (engine && crew_owns_thread(&engine->crew));
+	       (engine && crew_owns_thread(&engine->crew)) ||
+	       (record && site_is_below(record, handle->number));
 }
 
 int rota_quiesce(rota_engine *handle, int64_t within)
@@ -434,7 +436,7 @@ int rota_quiesce(rota_engine *handle, int64_t within)
 	if (!handle)
 		return -EINVAL;
 	if ((local_here() && local_here()->engine->handle == handle) ||
-	    is_own_thread(handle))
+	    is_needed(handle))
 		return -EDEADLK;
 	if (!record)
 		return -ENOMEM;
@@ -848,7 +850,7 @@ int rota_stop_report(rota_engine *handle, int64_t within,
 
 	if (!handle)
 		return 0;
-	if (local_here() || is_own_thread(handle))
+	if (local_here() || is_needed(handle))
 		return -EDEADLK;
 	engine = table_take(handle);
 	if (!engine)
