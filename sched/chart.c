@@ -178,6 +178,15 @@ static void put_tree(struct text *text, const struct places *places,
 		put_tree(text, places, child, indent);
 }
 
+static const char *binding(const struct places *places)
+{
+	if (!places->bind)
+		return "not bound";
+	return hwloc_topology_is_thissystem(places->topology)
+		       ? "bound"
+		       : "not bound (another machine)";
+}
+
 static void put_summary(struct text *text, const struct places *places)
 {
 	put(text, "%u worker%s for %u %s%s on %u core%s", places->n_workers,
@@ -188,7 +197,7 @@ static void put_summary(struct text *text, const struct places *places)
 	if (places->millicpus > 0)
 		put(text, ", quota of %u.%03u processors",
 		    places->millicpus / 1000, places->millicpus % 1000);
-	put(text, ", %s\n", places->bind ? "bound" : "not bound");
+	put(text, ", %s\n", binding(places));
 }
 
 size_t chart_print(const struct places *places, char *buffer, size_t size)

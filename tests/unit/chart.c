@@ -37,7 +37,8 @@ Test(chart, workers_stand_in_the_machine)
 
 	plan("pack:2 [numa(memory=1GiB)] l3:1(size=16MiB) core:2 pu:2",
 	     &policy);
-	expect("4 workers for 4 cores on 4 cores, bound\n"
+	expect("4 workers for 4 cores on 4 cores, not bound (another "
+	       "machine)\n"
 	       "Machine 0\n"
 	       "  Package 0\n"
 	       "    NUMA node 0 (1024 MiB)\n"
@@ -84,12 +85,26 @@ Test(chart, a_lonely_worker_has_no_victims)
 
 	plan("[numa(memory=512MiB)] core:2 pu:1", &policy);
 	expect("1 worker for 2 cores on 2 cores, quota of 0.250 processors, "
-	       "bound\n"
+	       "not bound (another machine)\n"
 	       "Machine 0\n"
 	       "  NUMA node 0 (512 MiB)\n"
 	       "  Core 0 (cpu 0): worker 0\n"
 	       "  Core 1\n"
 	       "worker 0, NUMA node 0, victims: none\n");
+}
+
+/* If hwloc is told that it is the one at hand. */
+Test(chart, this_machine_binds)
+{
+	static const struct place_policy policy = {.bind = true};
+	char text[1000];
+
+	setenv("HWLOC_THISSYSTEM", "1", 1);
+	plan("core:1 pu:1", &policy);
+	unsetenv("HWLOC_THISSYSTEM");
+	chart_print(&places, text, sizeof(text));
+	cr_assert_not_null(strstr(text, "1 core, bound\n"), "%s", text);
+	places_fini(&places);
 }
 
 Test(chart, too_short_a_buffer_cuts_off)
