@@ -189,9 +189,9 @@ static const char *binding(const struct places *places)
 
 static void put_summary(struct text *text, const struct places *places)
 {
-	put(text, "%u worker%s for %u %s%s on %u core%s", places->n_workers,
-	    places->n_workers == 1 ? "" : "s", places->n_seats,
-	    places->each_thread ? "hardware thread" : "core",
+	put(text, "planned: %u worker%s for %u %s%s on %u core%s",
+	    places->n_workers, places->n_workers == 1 ? "" : "s",
+	    places->n_seats, places->each_thread ? "hardware thread" : "core",
 	    places->n_seats == 1 ? "" : "s", places->n_cores,
 	    places->n_cores == 1 ? "" : "s");
 	if (places->millicpus > 0)
@@ -200,11 +200,15 @@ static void put_summary(struct text *text, const struct places *places)
 	put(text, ", %s\n", binding(places));
 }
 
-size_t chart_print(const struct places *places, char *buffer, size_t size)
+size_t chart_print(const struct places *places, unsigned n_present,
+		   char *buffer, size_t size)
 {
 	struct text text = {buffer, size, 0};
 
 	put_summary(&text, places);
+	if (n_present != places->n_workers)
+		put(&text, "at present: %u worker%s\n", n_present,
+		    n_present == 1 ? "" : "s");
 	put_tree(&text, places, hwloc_get_root_obj(places->topology), 0);
 	for (unsigned i = 0; i < places->n_workers; i++) {
 		put(&text, "worker %u, NUMA node %u, victims: ", i,

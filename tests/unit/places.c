@@ -88,6 +88,28 @@ Test(places, the_machine_at_hand_can_be_seen, .init = begin, .timeout = HANG)
 	engine_stop();
 }
 
+/* It is of the start, and says so; and what has become of it. */
+Test(places, the_plan_stays_as_it_was, .init = begin, .timeout = HANG)
+{
+	char *before, *after;
+
+	begin_on("core:2 pu:1");
+	before = printed();
+	cr_assert_eq(strncmp(before, "planned: 2 workers for 2 cores on ", 34),
+		     0, "%s", before);
+	cr_assert_null(strstr(before, "at present"), "%s", before);
+	cr_assert_eq(rota_workers_set(engine, 5), 0);
+	expect_printed("\nat present: 5 workers\n");
+	cr_assert_eq(rota_workers_set(engine, 1), 0);
+	expect_printed("\nat present: 1 worker\n");
+	cr_assert_eq(rota_workers_set(engine, 2), 0);
+	after = printed();
+	cr_assert_str_eq(after, before);
+	free(before);
+	free(after);
+	engine_stop();
+}
+
 Test(places, a_gone_engine_shows_nothing, .init = begin, .timeout = HANG)
 {
 	rota_engine *gone;
@@ -107,7 +129,7 @@ Test(places, a_short_buffer_is_not_overrun, .init = begin, .timeout = HANG)
 
 	begin_on("core:2 pu:1");
 	cr_assert_gt(rota_topology_print(engine, text, 10), 10);
-	cr_assert_str_eq(text, "2 workers");
+	cr_assert_str_eq(text, "planned: ");
 	cr_assert_eq(text[10], '#');
 	engine_stop();
 }
