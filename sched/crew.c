@@ -122,13 +122,14 @@ void crew_inject(struct crew *crew, struct task *task)
 
 /* ---- threads ---- */
 
-void crew_name_thread(const struct crew *crew, const char *what)
+void crew_name_thread(const struct crew *crew, pthread_t thread,
+		      const char *what)
 {
 	const char *name = crew->options.name ? crew->options.name : "rota";
 	char full[16];
 
 	snprintf(full, sizeof(full), "%.7s-%.7s", name, what);
-	pthread_setname_np(pthread_self(), full);
+	pthread_setname_np(thread, full);
 }
 
 /* Of the calling thread, if it is not the user's. */
@@ -144,16 +145,16 @@ bool crew_owns_thread(const struct crew *crew)
 	return owner == crew;
 }
 
-static void name_worker(const struct worker *worker)
+static void name_worker(const struct worker *worker, pthread_t thread)
 {
 	char number[12];
 
 	if (worker->home) {
-		crew_name_thread(worker->crew, worker->home->title);
+		crew_name_thread(worker->crew, thread, worker->home->title);
 		return;
 	}
 	snprintf(number, sizeof(number), "%u", worker->number);
-	crew_name_thread(worker->crew, number);
+	crew_name_thread(worker->crew, thread, number);
 }
 
 void crew_say(struct crew *crew, bool is_error, const char *line)
@@ -209,7 +210,7 @@ static void *worker_main(void *argument)
 	unsigned *present = &crew->xpresent;
 
 	crew_own_thread(crew);
-	name_worker(worker);
+	name_worker(worker, pthread_self());
 	if (worker->home)
 		home_sit(worker);
 	else
@@ -403,6 +404,7 @@ int crew_start_worker(struct worker *worker)
 	AO_int_fetch_and_add1_full(&crew->xpresent);
 	if (pthread_create(&worker->pthread, NULL, worker_main, worker) == 0) {
 		worker->is_started = true;
+		name_worker(worker, worker->pthread);
 		return 0;
 	}
 	/* Relaxed: as above. */

@@ -557,9 +557,13 @@ static inline uint64_t crew_now_ns(struct crew *crew)
 	return crew->chance.now_ns(crew->chance.context);
 }
 
-/* Call the calling thread NAME-what, as ps, perf and debuggers show it; 15 bytes
-   are shown. */
-void crew_name_thread(const struct crew *crew, const char *what);
+/*
+ * Call a thread NAME-what, as ps, perf and debuggers show it; 15 bytes are shown.
+ * It does so itself, for what runs there first, and so does who has made it, for
+ * whoever looks as soon as the call has returned.
+ */
+void crew_name_thread(const struct crew *crew, pthread_t thread,
+		      const char *what);
 
 /* See clock_deadline(). */
 static inline uint64_t crew_deadline(struct crew *crew, int64_t within)
