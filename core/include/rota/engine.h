@@ -114,7 +114,14 @@ struct rota_config {
 	                  and stacks of turns; 0: no limit. Taken in pieces
 	                  of 2 MiB, stacks one by one at their full size.
 	                  Who asks for more gets -ENOMEM; the engine's own
-	                  tables (up to 32 MiB) come on top */
+	                  tables (up to 32 MiB) come on top. Less than 8 MiB
+	                  is not enough to start. A piece serves blocks of
+	                  one size, and does so until the engine ends: what
+	                  a burst of messages has taken is there for the
+	                  next burst, and not for actors, stacks or messages
+	                  of another size, which may get -ENOMEM although
+	                  little is in use. So the limit has to hold the
+	                  sum of what each kind takes at its height */
 	const char *topology; /* of the machine to plan for, see topology.h;
 	                         read by rota_start() only; NULL:
 	                         $ROTA_TOPOLOGY, else this machine */
@@ -136,7 +143,11 @@ struct rota_config {
 	                             wait for a thread; 0: 1,024 */
 	unsigned spares;    /* threads, up to 1024, that may take the places of
 	                    workers whose turns do not come back, at a time;
-	                    0: 64; ROTA_NO_SPARES: none */
+	                    0: 64; ROTA_NO_SPARES: none. At once where the
+	                    turn has said rota_blocking_begin(); else while
+	                    there is work and a processor seems free, after
+	                    some ms, and after twice as long for each that
+	                    is on duty already, 1.5 s at most */
 	int64_t ask_within; /* nanoseconds that ROTA_DEFAULT stands for where
 	                       actors are asked that were spawned without a time
 	                       of their own; 0: five seconds */

@@ -21,7 +21,9 @@
  *                  tells hwloc that they are.
  *
  * Nonsense in one of these makes rota_start() fail with EINVAL; the log says
- * what is wrong with which.
+ * what is wrong with which. One that is set and empty is nonsense, too. hwloc
+ * takes minutes for descriptions of ten thousand processors and more;
+ * rota_start() waits for it.
  */
 #ifndef ROTA_TOPOLOGY_H
 #define ROTA_TOPOLOGY_H
