@@ -142,7 +142,7 @@ void crew_own_thread(const struct crew *crew)
 
 bool crew_owns_thread(const struct crew *crew)
 {
-	return owner == crew;
+	return crew ? owner == crew : owner != NULL;
 }
 
 static void name_worker(const struct worker *worker, pthread_t thread)

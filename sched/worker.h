@@ -269,7 +269,7 @@ void crew_join_worker(struct worker *worker);
 void crew_own_thread(const struct crew *crew);
 
 /* Is it? Also before it is, and after it was, a worker; the crew is not looked
-   at. */
+   at. NULL: is it of any? */
 bool crew_owns_thread(const struct crew *crew);
 
 /* Tell whoever listens to the crew. */

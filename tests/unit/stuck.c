@@ -413,14 +413,16 @@ Test(stuck, who_watches_does_not_stop_the_engine, .timeout = HANG)
 	engine_stop();
 }
 
-/* One that it does not watch is another matter. */
+/* One that it does not watch is another matter, but for driving it. */
 static rota_engine *other;
+static int drives;
 
 static void stop_other(void *context, const struct rota_stuck *report)
 {
 	(void)context, (void)report;
 	if (AO_load(&from_stuck.n) > 0)
 		return;
+	drives = rota_run_some(other, 1);
 	from_stuck.quiesce = rota_quiesce(other, ROTA_S(10));
 	from_stuck.stop = rota_stop(other, ROTA_S(10));
 	AO_fetch_and_add_release(&from_stuck.n, 1);
@@ -431,12 +433,15 @@ Test(stuck, but_may_stop_another, .timeout = HANG)
 	struct rota_config config = test_config(1);
 	struct stall stall = {0};
 
+	config.flags = ROTA_RUN_HERE;
 	other = engine_make(&config);
+	config.flags = 0;
 	config.stuck_after = AFTER;
 	config.stuck = stop_other;
 	engine = engine_make(&config);
 	stall_start(&stall, puppet_spawn(NULL, 1));
 	AWAIT(AO_load_acquire(&from_stuck.n) >= 1);
+	cr_assert_eq(drives, -EDEADLK, "%d", drives);
 	cr_assert_eq(from_stuck.quiesce, 0);
 	cr_assert_eq(from_stuck.stop, 0);
 	flag_raise(&stall.go);
