@@ -438,6 +438,21 @@ void engine_await_rest(struct engine *engine, int64_t within)
 	AO_fetch_and_add_full(&engine->xresters, (AO_t)-1);
 }
 
+/*
+ * Would the calling thread, outside turns, wait for itself? It is one of the
+ * engine's own, or in a callback of a call to it.
+ */
+static bool is_needed(const struct rota_engine *handle)
+{
+	const struct engine *engine = table_engine(handle->number);
+	const struct thread_record *record = thread_record_here();
+
+	/* It may go away meanwhile: only its address is used. */
+	return offload_is_here(handle) ||
+	       (engine && crew_owns_thread(&engine->crew)) ||
+	       (record && site_is_below(record, handle->number));
+}
+
 int rota_quiesce(rota_engine *handle, int64_t within)
 {
 	struct thread_record *record = thread_record_here();
@@ -448,7 +463,7 @@ int rota_quiesce(rota_engine *handle, int64_t within)
 	if (!handle)
 		return -EINVAL;
 	if ((local_here() && local_here()->engine->handle == handle) ||
-	    offload_is_here(handle))
+	    is_needed(handle))
 		return -EDEADLK;
 	if (!record)
 		return -ENOMEM;
@@ -891,7 +906,7 @@ int rota_stop_report(rota_engine *handle, int64_t within,
 
 	if (!handle)
 		return 0;
-	if (local_here() || offload_is_here(handle))
+	if (local_here() || is_needed(handle))
 		return -EDEADLK;
 	engine = table_take(handle);
 	if (!engine)

@@ -302,6 +302,7 @@ struct site {
 	struct shard *shard;	      /* NULL for workers */
 	struct thread_record *record; /* NULL for workers */
 	struct task *awakened;	      /* to be made runnable by site_leave() */
+	struct site *outer;	      /* in thread_record.outside */
 	bool is_outside;	      /* site_step_out() was called */
 	bool may_move; /* the call may return on another worker, if its turn
 	                  may: its frames know none but by this */
@@ -381,6 +382,12 @@ static inline void site_lock(struct site *site)
  */
 void site_step_out(struct site *site);
 void site_step_in(struct site *site);
+
+/*
+ * Is the calling thread, which is no worker, in a call to that engine: in a
+ * callback of ours, that is? 0: to any.
+ */
+bool site_is_below(const struct thread_record *record, unsigned number);
 
 /* The turn that is in its own engine may have moved on to another worker. */
 static inline void site_follow(struct site *site, struct local *local)

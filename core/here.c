@@ -108,8 +108,7 @@ static int enter(rota_engine *handle, struct engine **engine,
 	*record = thread_record_here();
 	if (!*record)
 		return -ENOMEM;
-	/* Relaxed, our own word: in a callback of some call. */
-	if (AO_load(&(*record)->xcall) != 0)
+	if (site_is_below(*record, 0) || crew_owns_thread(NULL))
 		return -EDEADLK;
 	*engine = table_enter(*record, handle->number);
 	if (!*engine)

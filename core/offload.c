@@ -110,8 +110,7 @@ static void deliver(struct site *site, struct message *message, rota_id to)
 	if (pushed == MAILBOX_AWAKENED)
 		site_schedule(site, actor);
 	if (pushed == MAILBOX_IS_CLOSED)
-		dead_letter(site->engine, site->cache, message, to,
-			    ROTA_DEAD_NO_ACTOR);
+		dead_letter_outside(site, message, to, ROTA_DEAD_NO_ACTOR);
 	count_done(site->cache);
 }
 
@@ -344,8 +343,8 @@ static void refuse_told(struct work *work, int error)
 	struct site site;
 
 	enter_whatever(&site, to);
-	dead_letter(site.engine, site.cache, finish_message(call, error), to,
-		    ROTA_DEAD_STOPPED);
+	dead_letter_outside(&site, finish_message(call, error), to,
+			    ROTA_DEAD_STOPPED);
 	count_done(site.cache);
 	site_leave(&site);
 }

@@ -3,7 +3,11 @@
  * site - how a call gets into an engine and out again
  *
  * A worker of the engine is in it anyway. Any other thread announces itself
- * (see table.c) and borrows one of a few shards of magazines and counters.
+ * (see table.c) and borrows one of a few shards of magazines and counters. While
+ * it waits, or calls the user back, it is counted at the engine instead, and
+ * its own record knows of it: in such a callback, which may make calls like any
+ * other code, it must not wait for that count. Workers, whose turns wait beside
+ * each other, are known without.
  */
 #include <errno.h>
 
@@ -86,12 +90,40 @@ static void leave_shard(struct site *site)
 	site->awakened = NULL;
 }
 
+static void note_outside(struct site *site)
+{
+	if (local_here())
+		return;
+	site->outer = site->record->outside;
+	site->record->outside = site;
+}
+
+static void forget_outside(struct site *site)
+{
+	if (!local_here())
+		site->record->outside = site->outer;
+}
+
+bool site_is_below(const struct thread_record *record, unsigned number)
+{
+	const struct site *site = record->outside;
+
+	/* Relaxed: our own word. */
+	if (number ? AO_load(&record->xcall) == number
+		   : AO_load(&record->xcall) != 0)
+		return true;
+	while (site && number && site->engine->number != number)
+		site = site->outer;
+	return site != NULL;
+}
+
 void site_leave(struct site *site)
 {
 	if (!site->shard)
 		return;
 	leave_shard(site);
 	if (site->is_outside) {
+		forget_outside(site);
 		/* [E5] pairs with await_outside(): the last touch */
 		AO_fetch_and_add_full(&site->engine->xoutside, (AO_t)-1);
 	} else {
@@ -111,6 +143,7 @@ void site_step_out(struct site *site)
 	/* [E5] pairs with await_outside(); [T3] the call is still announced */
 	AO_fetch_and_add_full(&site->engine->xoutside, 1);
 	site->is_outside = true;
+	note_outside(site);
 	leave_shard(site);
 	table_leave(site->record);
 }

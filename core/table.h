@@ -18,6 +18,7 @@
 
 struct engine;
 struct park;
+struct site;
 
 /* An entry of the table is what users hold as a handle: it never goes away. */
 struct rota_engine {
@@ -38,6 +39,8 @@ struct thread_record {
 	struct park *park; /* where it sleeps instead of on the futex, or NULL;
 	                      written before a wait begins, by the owner */
 	unsigned shard;
+	struct site *outside; /* the owner's: calls that it has stepped out of,
+	                         the last one first; see site.c */
 	AO_t xin_use;
 	struct thread_record *next;
 };

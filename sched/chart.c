@@ -178,24 +178,37 @@ static void put_tree(struct text *text, const struct places *places,
 		put_tree(text, places, child, indent);
 }
 
+static const char *binding(const struct places *places)
+{
+	if (!places->bind)
+		return "not bound";
+	return hwloc_topology_is_thissystem(places->topology)
+		       ? "bound"
+		       : "not bound (another machine)";
+}
+
 static void put_summary(struct text *text, const struct places *places)
 {
-	put(text, "%u worker%s for %u %s%s on %u core%s", places->n_workers,
-	    places->n_workers == 1 ? "" : "s", places->n_seats,
-	    places->each_thread ? "hardware thread" : "core",
+	put(text, "planned: %u worker%s for %u %s%s on %u core%s",
+	    places->n_workers, places->n_workers == 1 ? "" : "s",
+	    places->n_seats, places->each_thread ? "hardware thread" : "core",
 	    places->n_seats == 1 ? "" : "s", places->n_cores,
 	    places->n_cores == 1 ? "" : "s");
 	if (places->millicpus > 0)
 		put(text, ", quota of %u.%03u processors",
 		    places->millicpus / 1000, places->millicpus % 1000);
-	put(text, ", %s\n", places->bind ? "bound" : "not bound");
+	put(text, ", %s\n", binding(places));
 }
 
-size_t chart_print(const struct places *places, char *buffer, size_t size)
+size_t chart_print(const struct places *places, unsigned n_present,
+		   char *buffer, size_t size)
 {
 	struct text text = {buffer, size, 0};
 
 	put_summary(&text, places);
+	if (n_present != places->n_workers)
+		put(&text, "at present: %u worker%s\n", n_present,
+		    n_present == 1 ? "" : "s");
 	put_tree(&text, places, hwloc_get_root_obj(places->topology), 0);
 	for (unsigned i = 0; i < places->n_workers; i++) {
 		put(&text, "worker %u, NUMA node %u, victims: ", i,

@@ -11,10 +11,11 @@
 
 /*
  * Write the machine with its caches and workers, then each worker's victims in
- * order, into @buffer: at most @size bytes with a NUL at the end, cut off
+ * order, and how many there are now if that is another number, into @buffer: at most @size bytes with a NUL at the end, cut off
  * where that is too few. Returns how long the whole text is, without NUL.
  */
-size_t chart_print(const struct places *places, char *buffer, size_t size);
+size_t chart_print(const struct places *places, unsigned n_present,
+		   char *buffer, size_t size);
 
 /* One worker's victims: "core 1; cache 2-3; far 4-7". As chart_print(). */
 size_t chart_victims(const struct places *places, unsigned worker, char *buffer,

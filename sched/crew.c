@@ -122,25 +122,39 @@ void crew_inject(struct crew *crew, struct task *task)
 
 /* ---- threads ---- */
 
-void crew_name_thread(const struct crew *crew, const char *what)
+void crew_name_thread(const struct crew *crew, pthread_t thread,
+		      const char *what)
 {
 	const char *name = crew->options.name ? crew->options.name : "rota";
 	char full[16];
 
 	snprintf(full, sizeof(full), "%.7s-%.7s", name, what);
-	pthread_setname_np(pthread_self(), full);
+	pthread_setname_np(thread, full);
 }
 
-static void name_worker(const struct worker *worker)
+/* Of the calling thread, if it is not the user's. */
+static __thread const struct crew *owner;
+
+void crew_own_thread(const struct crew *crew)
+{
+	owner = crew;
+}
+
+bool crew_owns_thread(const struct crew *crew)
+{
+	return crew ? owner == crew : owner != NULL;
+}
+
+static void name_worker(const struct worker *worker, pthread_t thread)
 {
 	char number[12];
 
 	if (worker->home) {
-		crew_name_thread(worker->crew, worker->home->title);
+		crew_name_thread(worker->crew, thread, worker->home->title);
 		return;
 	}
 	snprintf(number, sizeof(number), "%u", worker->number);
-	crew_name_thread(worker->crew, number);
+	crew_name_thread(worker->crew, thread, number);
 }
 
 void crew_say(struct crew *crew, bool is_error, const char *line)
@@ -195,7 +209,8 @@ static void *worker_main(void *argument)
 	struct crew *crew = worker->crew;
 	unsigned *present = &crew->xpresent;
 
-	name_worker(worker);
+	crew_own_thread(crew);
+	name_worker(worker, pthread_self());
 	if (worker->home)
 		home_sit(worker);
 	else
@@ -389,6 +404,7 @@ int crew_start_worker(struct worker *worker)
 	AO_int_fetch_and_add1_full(&crew->xpresent);
 	if (pthread_create(&worker->pthread, NULL, worker_main, worker) == 0) {
 		worker->is_started = true;
+		name_worker(worker, worker->pthread);
 		return 0;
 	}
 	/* Relaxed: as above. */

@@ -215,7 +215,8 @@ static void *monitor_main(void *argument)
 	struct monitor *monitor = argument;
 	int64_t pause = TICK_MIN_NS;
 
-	crew_name_thread(monitor->crew, "monitor");
+	crew_own_thread(monitor->crew);
+	crew_name_thread(monitor->crew, pthread_self(), "monitor");
 	while (load_state(monitor) != MONITOR_STOPS) {
 		futex_wait(&monitor->xstate, MONITOR_TICKS, pause);
 		/* Relaxed: the read-modify-write in the callee decides. */
@@ -246,9 +247,11 @@ struct monitor *monitor_start(struct crew *crew)
 		return NULL;
 	monitor->crew = crew;
 	monitor->seen = calloc(crew->capacity, sizeof(*monitor->seen));
-	if (monitor->seen &&
-	    pthread_create(&monitor->thread, NULL, monitor_main, monitor) == 0)
+	if (monitor->seen && pthread_create(&monitor->thread, NULL,
+					    monitor_main, monitor) == 0) {
+		crew_name_thread(crew, monitor->thread, "monitor");
 		return monitor;
+	}
 	free(monitor->seen);
 	free(monitor);
 	return NULL;

@@ -267,6 +267,13 @@ int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 int crew_start_worker(struct worker *worker);
 void crew_join_worker(struct worker *worker);
 
+/* The calling thread is one of the crew's own: a worker's, or the monitor's. */
+void crew_own_thread(const struct crew *crew);
+
+/* Is it? Also before it is, and after it was, a worker; the crew is not looked
+   at. NULL: is it of any? */
+bool crew_owns_thread(const struct crew *crew);
+
 /* Tell whoever listens to the crew. */
 void crew_say(struct crew *crew, bool is_error, const char *line);
 
@@ -552,9 +559,13 @@ static inline uint64_t crew_now_ns(struct crew *crew)
 	return crew->chance.now_ns(crew->chance.context);
 }
 
-/* Call the calling thread NAME-what, as ps, perf and debuggers show it; 15 bytes
-   are shown. */
-void crew_name_thread(const struct crew *crew, const char *what);
+/*
+ * Call a thread NAME-what, as ps, perf and debuggers show it; 15 bytes are shown.
+ * It does so itself, for what runs there first, and so does who has made it, for
+ * whoever looks as soon as the call has returned.
+ */
+void crew_name_thread(const struct crew *crew, pthread_t thread,
+		      const char *what);
 
 /* See clock_deadline(). */
 static inline uint64_t crew_deadline(struct crew *crew, int64_t within)

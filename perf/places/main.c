@@ -163,12 +163,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 static void print_tree(const struct places *places)
 {
-	size_t size = chart_print(places, NULL, 0) + 1;
+	size_t size = chart_print(places, places->n_workers, NULL, 0) + 1;
 	char *text = malloc(size);
 
 	if (text == NULL)
 		places_fail("no memory for the plan");
-	chart_print(places, text, size);
+	chart_print(places, places->n_workers, text, size);
 	fputs(text, stdout);
 	free(text);
 }

@@ -1077,6 +1077,49 @@ Test(abandon, is_told, .init = check_kernel, .timeout = HANG)
 	let_go(&stall);
 }
 
+/* What may not be called from there, by who has given it up. */
+static int from_letter[2], from_line[2];
+
+static void stop_and_quiesce(int result[2])
+{
+	result[0] = rota_stop(engine, ROTA_S(1));
+	result[1] = rota_quiesce(engine, ROTA_FOREVER);
+}
+
+static void bury_and_stop(void *context, const struct rota_dead_letter *dead)
+{
+	bury(context, dead);
+	if (dead->cause == ROTA_DEAD_ABANDONED)
+		stop_and_quiesce(from_letter);
+}
+
+static void log_and_stop(void *context, enum rota_log_level level,
+			 const char *text)
+{
+	(void)context, (void)level;
+	if (strstr(text, "abandoned"))
+		stop_and_quiesce(from_line);
+}
+
+Test(abandon, who_is_told_does_not_stop_the_engine, .init = check_kernel,
+     .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	static struct stall stall;
+
+	config.dead_letter = bury_and_stop;
+	config.log = log_and_stop;
+	engine = engine_make(&config);
+	stuck = puppet_spawn(&record, 8);
+	stall_start(&stall, stuck);
+	ABANDON(stuck);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(from_letter[i], -EDEADLK, "%d", from_letter[i]);
+		cr_assert_eq(from_line[i], -EDEADLK, "%d", from_line[i]);
+	}
+	let_go(&stall);
+}
+
 /* ---- the engine's stop ---- */
 
 Test(abandon, stop_reports_one_that_is_still_out, .init = check_kernel,

@@ -9,86 +9,7 @@
 #include "core/chain.h"
 #include "core/engine.h"
 
-#include "tests/unit/support.h"
-
-/* ---- a receiver that checks the order ---- */
-
-struct expecting {
-	struct tally n; /* messages, in the right order */
-	struct tally n_wrong;
-};
-
-static int expecting_handle(void *state, unsigned tag, void *payload,
-			    size_t length)
-{
-	struct expecting *expecting = *(struct expecting **)state;
-
-	if (tag == ACT)
-		return puppet_handle(&(struct puppet){NULL}, tag, payload,
-				     length);
-	if (value_at(payload, length) != tally_of(&expecting->n))
-		tally_add(&expecting->n_wrong, 1);
-	tally_add(&expecting->n, 1);
-	return 0;
-}
-
-static const struct rota_behaviour expecting_behaviour = {
-	.size = sizeof(struct rota_behaviour),
-	.name = "expecting",
-	.state_size = sizeof(struct expecting *),
-	.handle = expecting_handle,
-};
-
-static rota_id expecting_spawn(struct expecting *expecting, unsigned mailbox)
-{
-	memset(expecting, 0, sizeof(*expecting));
-	return spawn(&expecting_behaviour, &expecting, mailbox);
-}
-
-/* ---- a handler that sends many ---- */
-
-struct burst {
-	rota_id to;
-	size_t n;
-	int64_t within;
-	size_t accepted;
-	int error; /* of the send that was not */
-	/* Then it goes on like this. */
-	int (*then)(struct burst *burst);
-	struct expecting *expecting; /* the receiver's */
-	struct flag sent;
-	struct flag go;
-	struct flag ended;
-};
-
-static int act_burst(void *arg)
-{
-	struct burst *burst = arg;
-	int result = 0;
-
-	for (burst->accepted = 0; burst->accepted < burst->n;
-	     burst->accepted++) {
-		uint64_t value = burst->accepted;
-
-		burst->error = rota_send_within(burst->to, 1, &value,
-						sizeof(value), burst->within);
-		if (burst->error)
-			break;
-	}
-	flag_raise(&burst->sent);
-	if (burst->then)
-		result = burst->then(burst);
-	flag_raise(&burst->ended);
-	return result;
-}
-
-static struct burst burst_of(rota_id to, size_t n, struct expecting *expecting)
-{
-	return (struct burst){.to = to,
-			      .n = n,
-			      .within = ROTA_FOREVER,
-			      .expecting = expecting};
-}
+#include "tests/unit/chains.h"
 
 static void arrive_in_order(unsigned workers, unsigned mailbox)
 {
@@ -168,7 +89,7 @@ Test(chain, bound_is_exact, .timeout = HANG)
 
 /* ---- handlers that do not return ---- */
 
-/* Two workers; the receiver is made known to be there while this goes on. */
+/* By the monitor's own thread; after how many of its ticks, see chain_look.c. */
 static void seen_while(int (*then)(struct burst *), size_t n)
 {
 	static struct expecting expecting;

@@ -21,10 +21,11 @@ static void plan(const char *synthetic, const struct place_policy *policy)
 
 static void expect(const char *text)
 {
-	size_t length = chart_print(&places, NULL, 0);
+	size_t length = chart_print(&places, places.n_workers, NULL, 0);
 	char *is = malloc(length + 1);
 
-	cr_assert_eq(chart_print(&places, is, length + 1), length);
+	cr_assert_eq(chart_print(&places, places.n_workers, is, length + 1),
+		     length);
 	cr_assert_eq(strlen(is), length);
 	cr_assert_str_eq(is, text, "%s", is);
 	free(is);
@@ -37,7 +38,8 @@ Test(chart, workers_stand_in_the_machine)
 
 	plan("pack:2 [numa(memory=1GiB)] l3:1(size=16MiB) core:2 pu:2",
 	     &policy);
-	expect("4 workers for 4 cores on 4 cores, bound\n"
+	expect("planned: 4 workers for 4 cores on 4 cores, not bound (another "
+	       "machine)\n"
 	       "Machine 0\n"
 	       "  Package 0\n"
 	       "    NUMA node 0 (1024 MiB)\n"
@@ -61,7 +63,8 @@ Test(chart, threads_have_lines_if_they_have_workers)
 						   .n_workers = 5};
 
 	plan("[numa(memory=512MiB)] core:2 pu:2", &policy);
-	expect("5 workers for 4 hardware threads on 2 cores, not bound\n"
+	expect("planned: 5 workers for 4 hardware threads on 2 cores, not "
+	       "bound\n"
 	       "Machine 0\n"
 	       "  NUMA node 0 (512 MiB)\n"
 	       "  Core 0\n"
@@ -83,13 +86,28 @@ Test(chart, a_lonely_worker_has_no_victims)
 						   .bind = true};
 
 	plan("[numa(memory=512MiB)] core:2 pu:1", &policy);
-	expect("1 worker for 2 cores on 2 cores, quota of 0.250 processors, "
-	       "bound\n"
+	expect("planned: 1 worker for 2 cores on 2 cores, quota of 0.250 "
+	       "processors, "
+	       "not bound (another machine)\n"
 	       "Machine 0\n"
 	       "  NUMA node 0 (512 MiB)\n"
 	       "  Core 0 (cpu 0): worker 0\n"
 	       "  Core 1\n"
 	       "worker 0, NUMA node 0, victims: none\n");
+}
+
+/* If hwloc is told that it is the one at hand. */
+Test(chart, this_machine_binds)
+{
+	static const struct place_policy policy = {.bind = true};
+	char text[1000];
+
+	setenv("HWLOC_THISSYSTEM", "1", 1);
+	plan("core:1 pu:1", &policy);
+	unsetenv("HWLOC_THISSYSTEM");
+	chart_print(&places, places.n_workers, text, sizeof(text));
+	cr_assert_not_null(strstr(text, "1 core, bound\n"), "%s", text);
+	places_fini(&places);
 }
 
 Test(chart, too_short_a_buffer_cuts_off)
@@ -99,11 +117,12 @@ Test(chart, too_short_a_buffer_cuts_off)
 	size_t length;
 
 	plan("pack:2 l3:1 core:4 pu:2", &policy);
-	length = chart_print(&places, whole, sizeof(whole));
+	length = chart_print(&places, places.n_workers, whole, sizeof(whole));
 	cr_assert_lt(length, sizeof(whole));
 	for (size_t size = 1; size <= length; size++) {
 		memset(part, '#', sizeof(part));
-		cr_assert_eq(chart_print(&places, part, size), length);
+		cr_assert_eq(chart_print(&places, places.n_workers, part, size),
+			     length);
 		cr_assert_eq(strlen(part), size - 1);
 		cr_assert_arr_eq(part, whole, size - 1);
 		cr_assert_eq(part[size], '#');

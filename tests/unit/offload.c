@@ -442,6 +442,69 @@ Test(offload, result_for_the_dead_is_a_dead_letter, .timeout = HANG)
 	engine_stop();
 }
 
+/* Its callback may send, and may not stop who waits for it. */
+static rota_id heir;
+static int from_letter[3];
+
+static void bury_and_send(void *context, const struct rota_dead_letter *dead)
+{
+	bury(context, dead);
+	from_letter[0] = rota_stop(engine, ROTA_S(1));
+	from_letter[1] = rota_quiesce(engine, ROTA_FOREVER);
+	from_letter[2] = send_value(heir, dead->tag, 1);
+}
+
+Test(offload, a_dead_letter_of_a_helper_may_send, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+	struct slow slow = {.n = {0}}, *at = &slow;
+	static struct record record;
+	struct told told = {.n = {0}};
+	rota_id id;
+
+	config.dead_letter = bury_and_send;
+	engine = engine_make(&config);
+	heir = puppet_spawn(&record, 0);
+	id = worker_spawn(&told);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	AWAIT(flag_is_up(&slow.begun));
+	cr_assert_eq(rota_actor_stop(id), 0);
+	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+	flag_raise(&slow.go);
+	quiesce();
+	cr_assert_eq(n_dead(), 1);
+	cr_assert_eq(from_letter[0], -EDEADLK);
+	cr_assert_eq(from_letter[1], -EDEADLK);
+	cr_assert_eq(from_letter[2], 0);
+	cr_assert_eq(tally_of(&record.n), 1);
+	engine_stop();
+}
+
+/* The engine's stop refuses what is queued: everybody has ended by then. */
+Test(offload, a_dead_letter_of_the_stop_may_send, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+	struct slow slow = {.n = {0}}, *at = &slow;
+	struct told told = {.n = {0}};
+	rota_id id;
+
+	config.offload_threads = 1;
+	config.dead_letter = bury_and_send;
+	engine = engine_make(&config);
+	heir = puppet_spawn(NULL, 0);
+	id = worker_spawn(&told);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	AWAIT(flag_is_up(&slow.begun));
+	cr_assert_eq(start(id, starting(&at)), 0);
+	cr_assert_eq(rota_stop(engine, ROTA_MS(10)), -ETIMEDOUT);
+	cr_assert_eq(n_dead(), 1);
+	cr_assert_eq(from_letter[0], -EDEADLK);
+	cr_assert_eq(from_letter[1], -EDEADLK);
+	cr_assert_eq(from_letter[2], -ESRCH);
+	flag_raise(&slow.go);
+	AWAIT(tally_of(&slow.n) == 1);
+}
+
 Test(offload, queue_of_those_who_do_not_wait_is_bounded, .timeout = HANG)
 {
 	struct rota_config config = test_config(1);

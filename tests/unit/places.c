@@ -72,7 +72,8 @@ Test(places, the_plan_can_be_seen, .init = begin, .timeout = HANG)
 {
 	begin_on("pack:2 [numa] l3:1 core:2 pu:2");
 	cr_assert_eq(rota_workers(engine), 4);
-	expect_printed("4 workers for 4 cores on 4 cores, bound\n");
+	expect_printed("4 workers for 4 cores on 4 cores, not bound (another "
+		       "machine)\n");
 	expect_printed("Core 3 (cpu 6-7): worker 3\n");
 	expect_printed("worker 2, NUMA node 1, victims: cache 3; far 0 1\n");
 	cr_assert_eq(diary.n, 0, "%s", diary.line[0]);
@@ -84,6 +85,28 @@ Test(places, the_machine_at_hand_can_be_seen, .init = begin, .timeout = HANG)
 	engine = engine_make(&config);
 	expect_printed("Machine 0\n");
 	expect_printed("worker 0");
+	engine_stop();
+}
+
+/* It is of the start, and says so; and what has become of it. */
+Test(places, the_plan_stays_as_it_was, .init = begin, .timeout = HANG)
+{
+	char *before, *after;
+
+	begin_on("core:2 pu:1");
+	before = printed();
+	cr_assert_eq(strncmp(before, "planned: 2 workers for 2 cores on ", 34),
+		     0, "%s", before);
+	cr_assert_null(strstr(before, "at present"), "%s", before);
+	cr_assert_eq(rota_workers_set(engine, 5), 0);
+	expect_printed("\nat present: 5 workers\n");
+	cr_assert_eq(rota_workers_set(engine, 1), 0);
+	expect_printed("\nat present: 1 worker\n");
+	cr_assert_eq(rota_workers_set(engine, 2), 0);
+	after = printed();
+	cr_assert_str_eq(after, before);
+	free(before);
+	free(after);
 	engine_stop();
 }
 
@@ -106,7 +129,7 @@ Test(places, a_short_buffer_is_not_overrun, .init = begin, .timeout = HANG)
 
 	begin_on("core:2 pu:1");
 	cr_assert_gt(rota_topology_print(engine, text, 10), 10);
-	cr_assert_str_eq(text, "2 workers");
+	cr_assert_str_eq(text, "planned: ");
 	cr_assert_eq(text[10], '#');
 	engine_stop();
 }
@@ -116,7 +139,8 @@ Test(places, a_worker_per_hardware_thread_if_asked_for, .init = begin,
 {
 	config.flags = ROTA_EACH_THREAD;
 	begin_on("core:2 pu:2");
-	expect_printed("4 workers for 4 hardware threads on 2 cores, bound");
+	expect_printed("4 workers for 4 hardware threads on 2 cores, not bound "
+		       "(another machine)");
 	engine_stop();
 	config.flags = ROTA_NO_BIND;
 	begin_on("core:2 pu:2");
@@ -126,11 +150,13 @@ Test(places, a_worker_per_hardware_thread_if_asked_for, .init = begin,
 	setenv("ROTA_BIND", "thread", 1);
 	setenv("ROTA_TOPOLOGY", "core:3 pu:2", 1);
 	begin_on(NULL);
-	expect_printed("6 workers for 6 hardware threads on 3 cores, bound");
+	expect_printed("6 workers for 6 hardware threads on 3 cores, not bound "
+		       "(another machine)");
 	engine_stop();
 	setenv("ROTA_WORKERS", "2", 1);
 	begin_on(NULL);
-	expect_printed("2 workers for 6 hardware threads on 3 cores, bound");
+	expect_printed("2 workers for 6 hardware threads on 3 cores, not bound "
+		       "(another machine)");
 	engine_stop();
 }
 

@@ -2,6 +2,8 @@
 /*
  * reply - answers that come later, or from somebody else
  */
+#include <rota/host.h>
+
 #include "tests/unit/asks.h"
 
 static AO_t xtoken;
@@ -573,5 +575,88 @@ Test(reply, a_dead_letter_of_a_thread_may_send, .timeout = HANG)
 	cr_assert_eq(tally_of(&record.n), 1);
 	cr_assert_eq(record.note[0].value, 55);
 	told = ROTA_NONE;
+	engine_stop();
+}
+
+/* ---- and what it may not ---- */
+
+static int refused[4];
+
+static void bury_and_stop(void *context, const struct rota_dead_letter *dead)
+{
+	bury(context, dead);
+	if (dead->cause != ROTA_DEAD_NO_ACTOR)
+		return;
+	refused[0] = rota_stop(engine, ROTA_S(1));
+	refused[1] = rota_stop_report(engine, ROTA_S(1), NULL);
+	refused[2] = rota_quiesce(engine, ROTA_FOREVER);
+	/* Another engine's call in between does not make it forget. */
+	rota_is_alive(told);
+	send_value(told, 1, 1);
+	refused[3] = rota_stop(engine, ROTA_S(1));
+}
+
+static void dead_letter_of_a_thread(void)
+{
+	rota_id asker, id;
+
+	id = servant_spawn(0, &xtoken);
+	asker = puppet_spawn(NULL, 0);
+	ACTS(asker, act_ask_then, &id);
+	await_token(&xtoken);
+	rota_actor_stop(asker);
+	cr_assert_eq(rota_join(asker, PATIENCE, NULL), 0);
+	cr_assert_eq(reply_value(xtoken, 9), 0);
+}
+
+Test(reply, a_dead_letter_of_a_thread_does_not_stop_the_engine, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	static struct record record;
+	rota_engine *second;
+
+	engine_start(1);
+	second = engine;
+	told = puppet_spawn(&record, 0);
+	config.dead_letter = bury_and_stop;
+	engine = engine_make(&config);
+	dead_letter_of_a_thread();
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(refused[i], -EDEADLK, "%d: %d", i, refused[i]);
+	quiesce(); /* nothing was done */
+	engine_stop();
+	engine = second;
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 1);
+	engine_stop();
+}
+
+static void bury_and_drive(void *context, const struct rota_dead_letter *dead)
+{
+	bury(context, dead);
+	refused[0] = rota_run_some(engine, 1);
+	refused[1] = rota_run_within(engine, ROTA_FOREVER);
+	refused[2] = rota_quiesce(engine, ROTA_FOREVER);
+	refused[3] = rota_stop(engine, ROTA_FOREVER);
+}
+
+Test(reply, nor_does_it_drive_it, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+	rota_id asker, id;
+
+	config.flags = ROTA_RUN_HERE;
+	config.dead_letter = bury_and_drive;
+	engine = engine_make(&config);
+	id = servant_spawn(0, &xtoken);
+	asker = puppet_spawn(NULL, 0);
+	ACTS(asker, act_ask_then, &id);
+	quiesce();
+	rota_actor_stop(asker);
+	cr_assert_eq(rota_join(asker, PATIENCE, NULL), 0);
+	cr_assert_eq(reply_value(xtoken, 9), 0);
+	cr_assert_eq(n_dead(), 1);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(refused[i], -EDEADLK, "%d: %d", i, refused[i]);
 	engine_stop();
 }

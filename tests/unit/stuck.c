@@ -348,3 +348,128 @@ Test(stuck, tells_how_many_turns_it_holds_up, .timeout = HANG)
 	quiesce();
 	engine_stop();
 }
+
+/* ---- what may not be called from there ---- */
+
+/* What they returned, on the thread that watches. Written before it counts. */
+struct watcher_calls {
+	AO_t n;
+	int stop;
+	int quiesce;
+	int report;
+	long thread;
+};
+
+static struct watcher_calls from_stuck, from_log;
+
+static void call_from(struct watcher_calls *calls)
+{
+	if (AO_load(&calls->n) > 0)
+		return;
+	calls->stop = rota_stop(engine, ROTA_S(1));
+	calls->report = rota_stop_report(engine, ROTA_S(1), NULL);
+	calls->quiesce = rota_quiesce(engine, ROTA_FOREVER);
+	calls->thread = thread_number();
+	AO_fetch_and_add_release(&calls->n, 1);
+}
+
+static void stop_from_stuck(void *context, const struct rota_stuck *report)
+{
+	(void)context, (void)report;
+	call_from(&from_stuck);
+}
+
+static void stop_from_log(void *context, enum rota_log_level level,
+			  const char *text)
+{
+	(void)context, (void)level, (void)text;
+	call_from(&from_log);
+}
+
+static void expect_refused(struct watcher_calls *calls)
+{
+	AWAIT(AO_load_acquire(&calls->n) >= 1);
+	cr_assert_eq(calls->stop, -EDEADLK, "%d", calls->stop);
+	cr_assert_eq(calls->report, -EDEADLK, "%d", calls->report);
+	cr_assert_eq(calls->quiesce, -EDEADLK, "%d", calls->quiesce);
+}
+
+Test(stuck, who_watches_does_not_stop_the_engine, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	struct stall stall = {0};
+
+	config.stuck_after = AFTER;
+	config.stuck = stop_from_stuck;
+	config.log = stop_from_log;
+	engine = engine_make(&config);
+	stall_start(&stall, puppet_spawn(NULL, 1));
+	expect_refused(&from_log);
+	expect_refused(&from_stuck);
+	cr_assert_eq(from_log.thread, from_stuck.thread);
+	cr_assert_neq(from_log.thread, thread_number());
+	flag_raise(&stall.go);
+	quiesce(); /* nothing was done */
+	engine_stop();
+}
+
+/* One that it does not watch is another matter, but for driving it. */
+static rota_engine *other;
+static int drives;
+
+static void stop_other(void *context, const struct rota_stuck *report)
+{
+	(void)context, (void)report;
+	if (AO_load(&from_stuck.n) > 0)
+		return;
+	drives = rota_run_some(other, 1);
+	from_stuck.quiesce = rota_quiesce(other, ROTA_S(10));
+	from_stuck.stop = rota_stop(other, ROTA_S(10));
+	AO_fetch_and_add_release(&from_stuck.n, 1);
+}
+
+Test(stuck, but_may_stop_another, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+	struct stall stall = {0};
+
+	config.flags = ROTA_RUN_HERE;
+	other = engine_make(&config);
+	config.flags = 0;
+	config.stuck_after = AFTER;
+	config.stuck = stop_other;
+	engine = engine_make(&config);
+	stall_start(&stall, puppet_spawn(NULL, 1));
+	AWAIT(AO_load_acquire(&from_stuck.n) >= 1);
+	cr_assert_eq(drives, -EDEADLK, "%d", drives);
+	cr_assert_eq(from_stuck.quiesce, 0);
+	cr_assert_eq(from_stuck.stop, 0);
+	flag_raise(&stall.go);
+	quiesce();
+	engine_stop();
+}
+
+/* On the thread that drives, between two turns. */
+Test(stuck, nor_does_a_host_while_it_drives, .timeout = HANG)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct rota_config config = test_config(1);
+	struct puppet puppet = {NULL};
+	struct stall stall = {0};
+
+	config.flags = ROTA_RUN_HERE;
+	config.stuck_after = AFTER;
+	config.stuck = stop_from_stuck;
+	config.log = stop_from_log;
+	engine = engine_make(&config);
+	options.flags = ROTA_OWN_THREAD;
+	ACTS(rota_spawn(engine, &puppet_behaviour, &puppet, &options),
+	     act_compute, &stall);
+	AWAIT(rota_run_some(engine, 1) >= 0 &&
+	      AO_load_acquire(&from_stuck.n) >= 1);
+	expect_refused(&from_log);
+	expect_refused(&from_stuck);
+	flag_raise(&stall.go);
+	quiesce();
+	engine_stop();
+}

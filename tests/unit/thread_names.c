@@ -57,6 +57,55 @@ Test(thread_names, tell_workers_and_monitor, .timeout = HANG)
 	engine_stop();
 }
 
+/* How many threads of this process have no name of an engine. */
+static unsigned n_nameless(void)
+{
+	DIR *threads = opendir("/proc/self/task");
+	struct dirent *entry;
+	unsigned n = 0;
+
+	cr_assert_not_null(threads);
+	while ((entry = readdir(threads))) {
+		char name[32];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		comm_of(entry->d_name, name);
+		/* It may have ended meanwhile. */
+		n += name[0] && strncmp(name, "rota", 4) != 0;
+	}
+	closedir(threads);
+	return n;
+}
+
+/* Not a moment later: whoever looks then sees them all. */
+Test(thread_names, are_there_when_the_call_returns, .timeout = HANG)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct puppet puppet = {NULL};
+	unsigned n_others;
+
+	engine_start(1); /* a sanitizer's own thread begins with the first */
+	engine_stop();
+	n_others = n_nameless();
+	options.flags = ROTA_OWN_THREAD;
+	for (int i = 0; i < 100; i++) {
+		engine_start(2);
+		cr_assert_eq(n_nameless(), n_others, "round %d", i);
+		cr_assert_gt(n_named("1"), 0);
+		cr_assert_gt(n_named("monitor"), 0);
+		cr_assert_eq(rota_workers_set(engine, 4), 0);
+		cr_assert_eq(n_nameless(), n_others, "round %d", i);
+		cr_assert_gt(n_named("3"), 0);
+		cr_assert_eq(rota_id_error(rota_spawn(engine, &puppet_behaviour,
+						      &puppet, &options)),
+			     0);
+		cr_assert_eq(n_nameless(), n_others, "round %d", i);
+		cr_assert_gt(n_named("puppet"), 0);
+		engine_stop();
+	}
+}
+
 static int act_name(void *arg)
 {
 	return pthread_getname_np(pthread_self(), arg, 32);

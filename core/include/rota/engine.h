@@ -85,6 +85,16 @@ struct rota_allocator {
  * Options of rota_start(). Zero is the default of every field; set size with
  * ROTA_CONFIG_INIT. Callbacks come from any worker or calling thread, or one of
  * the engine's own, several at a time, and must not wait.
+ *
+ * dead_letter(), log() and stuck() may call what does not wait: rota_try_send(),
+ * rota_spawn(), rota_actor_stop(), rota_abandon(), rota_workers_set(),
+ * rota_status(), rota_stats() and so on. What has to wait says -EAGAIN or
+ * -EDEADLK on a worker between two turns; elsewhere it holds up whoever has
+ * called us: a turn, a thread, or all that is watched. Refused, with nothing
+ * done, by -EDEADLK: rota_stop(), rota_stop_report() and rota_quiesce() of the
+ * same engine, which would wait for who has called us; what drives an engine
+ * (see host.h); and on a worker, as in handlers, rota_start() of an engine and
+ * rota_stop() of any. The functions of the allocator may call nothing of rota.
  */
 struct rota_config {
 	size_t size;
@@ -104,7 +114,14 @@ struct rota_config {
 	                  and stacks of turns; 0: no limit. Taken in pieces
 	                  of 2 MiB, stacks one by one at their full size.
 	                  Who asks for more gets -ENOMEM; the engine's own
-	                  tables (up to 32 MiB) come on top */
+	                  tables (up to 32 MiB) come on top. Less than 8 MiB
+	                  is not enough to start. A piece serves blocks of
+	                  one size, and does so until the engine ends: what
+	                  a burst of messages has taken is there for the
+	                  next burst, and not for actors, stacks or messages
+	                  of another size, which may get -ENOMEM although
+	                  little is in use. So the limit has to hold the
+	                  sum of what each kind takes at its height */
 	const char *topology; /* of the machine to plan for, see topology.h;
 	                         read by rota_start() only; NULL:
 	                         $ROTA_TOPOLOGY, else this machine */
@@ -126,7 +143,11 @@ struct rota_config {
 	                             wait for a thread; 0: 1,024 */
 	unsigned spares;    /* threads, up to 1024, that may take the places of
 	                    workers whose turns do not come back, at a time;
-	                    0: 64; ROTA_NO_SPARES: none */
+	                    0: 64; ROTA_NO_SPARES: none. At once where the
+	                    turn has said rota_blocking_begin(); else while
+	                    there is work and a processor seems free, after
+	                    some ms, and after twice as long for each that
+	                    is on duty already, 1.5 s at most */
 	int64_t ask_within; /* nanoseconds that ROTA_DEFAULT stands for where
 	                       actors are asked that were spawned without a time
 	                       of their own; 0: five seconds */
@@ -203,8 +224,8 @@ struct rota_stop_report {
  *          not before the handler returns. Its state and a buffer in hand are
  *          dropped when it returns, the log and the callbacks may be called
  *          then: what they use has to stay as long.
- *          -EDEADLK: called from a handler, or an offloaded function; nothing
- *          was done.
+ *          -EDEADLK: called from a handler, an offloaded function, or a
+ *          callback of this engine; nothing was done.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_stop(rota_engine *engine, int64_t within);
@@ -220,8 +241,9 @@ ROTA_API int rota_stop_report(rota_engine *engine, int64_t within,
  * other threads send meanwhile may or may not be waited for.
  *
  * Context: any thread that is not a worker.
- * Errors:  -ETIMEDOUT; -EDEADLK: called from a handler, or from a function
- *          that the engine's actors have offloaded.
+ * Errors:  -ETIMEDOUT; -EDEADLK: called from a handler, from a function
+ *          that the engine's actors have offloaded, or from a callback of
+ *          this engine.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_quiesce(rota_engine *engine, int64_t within);

@@ -86,7 +86,9 @@ struct rota_status {
  * Context: a handler or any thread; never waits, and does not disturb the
  *          actor.
  * Errors:  -ESRCH no such actor; -EINVAL @status is NULL; -EPERM in a forked
- *          child; -ENOMEM.
+ *          child; -ENOMEM. Of an id that a failed rota_spawn() has returned,
+ *          the error that it carries; so a number that was never an id may
+ *          give any.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_status(rota_id id, struct rota_status *status);

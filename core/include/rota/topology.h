@@ -21,7 +21,9 @@
  *                  tells hwloc that they are.
  *
  * Nonsense in one of these makes rota_start() fail with EINVAL; the log says
- * what is wrong with which.
+ * what is wrong with which. One that is set and empty is nonsense, too. hwloc
+ * takes minutes for descriptions of ten thousand processors and more;
+ * rota_start() waits for it.
  */
 #ifndef ROTA_TOPOLOGY_H
 #define ROTA_TOPOLOGY_H
@@ -39,9 +41,12 @@ ROTA_EXTERN_C_BEGIN
  * @size:   bytes at @buffer
  *
  * A summary, a tree of machine, caches, memory and cores with the workers that
- * sit there, then a line per worker with its victims, nearest first. For people
- * to read: the form may change. Cut off where @size is too small; ends with a
- * NUL if @size is not 0.
+ * sit there, then a line per worker with its victims, nearest first: all of it
+ * as planned at the start, also after rota_workers_set() or a change of the
+ * quota; then the summary is followed by the number of workers at present.
+ * "bound" says that their threads are to be; what the system refuses is in the
+ * log. For people to read: the form may change. Cut off where @size is too
+ * small; ends with a NUL if @size is not 0.
  *
  * Context: any thread or handler; does not wait.
  * Errors:  -ESRCH: the engine is gone (or NULL); -ENOMEM.
