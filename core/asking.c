@@ -123,10 +123,13 @@ static int enter(struct site *site, struct request *request,
 		return error;
 	*actor = engine_actor(site->engine, request->to);
 	/* Relaxed: as in post(). */
-	if (*actor && signal_accepts(AO_load(&(*actor)->xsignal), request->to))
-		return 0;
-	error = send_refusal(*actor, request->to);
-	site_leave(site);
+	if (!*actor ||
+	    !signal_accepts(AO_load(&(*actor)->xsignal), request->to))
+		error = send_refusal(*actor, request->to);
+	else if (unlikely(request->flags & MESSAGE_URGENT))
+		error = send_check_urgent(*actor, request->to);
+	if (error)
+		site_leave(site);
 	return error;
 }
 

@@ -68,7 +68,8 @@ ROTA_API int rota_ask(rota_id to, unsigned tag, const void *payload,
 		      size_t length, void *reply, size_t reply_size,
 		      int64_t within);
 
-/* rota_ask() through the urgent lane. */
+/* rota_ask() through the urgent lane: to whom that is sent, see
+   rota_send_urgent(), else -EPERM. */
 ROTA_API int rota_ask_urgent(rota_id to, unsigned tag, const void *payload,
 			     size_t length, void *reply, size_t reply_size,
 			     int64_t within);
