@@ -425,7 +425,7 @@ static int answer_here(struct site *site, uint64_t token,
 	if (likely(ask != NULL))
 		claimed = claim(site, ask, token, &word);
 	if (unlikely(claimed != CLAIM_WON)) {
-		if (answer->outcome >= 0)
+		if (claimed == CLAIM_UNWANTED && answer->outcome >= 0)
 			count(&site->cache->counters.xlate, 1);
 		return claimed == CLAIM_LATE ? -EALREADY : -ECANCELED;
 	}
