@@ -169,8 +169,8 @@ enum ask_begin {
 enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
 
 /*
- * Answer. 0; -ECANCELED nobody waits any more; -ESRCH the token is used up. In
- * any case it is now. @site: where the caller is, of whatever engine.
+ * Answer. 0; -ECANCELED nobody waits any more, or the asker's engine is gone;
+ * -EALREADY the token was used up. In any case it is now. @site: where the caller is, of whatever engine.
  */
 int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
 

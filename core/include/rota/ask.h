@@ -31,8 +31,8 @@
  *   -EINVAL, -EPERM  as for rota_send()
  *
  * An answer that comes after the asker has given up does no harm to anybody,
- * and is counted (rota_stats.late_replies). A request that is not handled is a
- * dead letter besides.
+ * and is counted (rota_stats.late_replies); a second one is not. A request that
+ * is not handled is a dead letter besides.
  *
  * When to ask, when to send? Where the next step needs the answer, ask: the
  * turn waits, its worker does not. Where it does not, or where two actors would
@@ -274,8 +274,10 @@ typedef uint64_t rota_token;
  * rota_reply_later() - take the token of the request in hand
  * @token: set on success
  *
- * Somebody has to answer with it. If this actor ends before, and has not
- * forwarded it, the asker gets -EPIPE.
+ * Somebody has to answer with it, drop or forward it, also if nobody waits any
+ * more: until then it takes some memory. If this actor ends before, and has not
+ * forwarded it, the asker gets -EPIPE. (Of those that nobody wants some are
+ * used up as the actor takes more.)
  *
  * Context: a handler.
  * Errors:  -EINVAL nobody has asked, or it was answered; -EPERM outside a
@@ -289,8 +291,9 @@ ROTA_API int rota_reply_later(rota_token *token);
  * @result, @reply, @length: as in rota_answer()
  *
  * Context: a handler or any thread; never waits.
- * Errors:  -ECANCELED nobody waits any more (the token is used up); -EALREADY
- *          it was used up before; -ENOMEM, -EPERM as for rota_send().
+ * Errors:  -ECANCELED nobody waits any more, or the asker's engine is gone (the
+ *          token is used up); -EALREADY it was used up before, or was never
+ *          one; -ENOMEM, -EPERM as for rota_send().
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_reply(rota_token token, int result, const void *reply,
@@ -299,7 +302,7 @@ ROTA_API int rota_reply(rota_token token, int result, const void *reply,
 /* The asker gets -EPIPE. Otherwise as rota_reply(). */
 ROTA_API int rota_reply_drop(rota_token token);
 
-/* 1 if somebody still waits for that answer, else 0. */
+/* 1 if somebody still waits for that answer, else 0: then it is to be dropped. */
 ROTA_API int rota_reply_is_wanted(rota_token token);
 
 /**
