@@ -300,6 +300,7 @@ static void send_notice(struct site *site, struct ask *ask,
 	clear_alarm(ask);
 	free_ask(site, ask);
 	deliver(site, to, message);
+	count_done(site->cache); /* begun as it was asked: see get_then() */
 }
 
 /* ---- the answerer ---- */
@@ -380,6 +381,7 @@ bool ask_take_back(struct site *site, uint64_t token)
 		return false;
 	clear_alarm(ask);
 	free_ask(site, ask);
+	count_done(site->cache);
 	return true;
 }
 

@@ -831,6 +831,7 @@ static struct ask *get_then(struct site *own, int64_t within,
 	ask->reply_tag = (uint16_t)reply_tag;
 	ask->context = context;
 	ask->deadline_ns = crew_deadline(&own->engine->crew, within);
+	count_begun(own->cache); /* see send_notice() */
 	return ask;
 }
 

@@ -637,6 +637,119 @@ Test(asking, an_answer_in_time_clears_its_alarm, .timeout = HANG)
 	engine_stop();
 }
 
+/* It is something that is still to come, like a timer's message. */
+Test(asking, quiesce_waits_for_answers_as_messages, .timeout = HANG)
+{
+	struct then then[2];
+	uint64_t value = 7;
+	rota_id noter;
+
+	stage(2, 2);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then[0] = then_of(scene.to[0], TAKES, 1);
+	ACTS(noter, act_then, &then[0]);
+	cr_assert_eq(rota_quiesce(engine, ROTA_MS(30)), -ETIMEDOUT);
+	cr_assert_eq(rota_reply(await_token(&scene.xtoken[0]), 0, &value, 8),
+		     0);
+	quiesce();
+	cr_assert_eq(n_notices(), 1);
+	cr_assert_eq(notices.value[0], 7);
+	then[1] = then_of(scene.to[1], TAKES, 1);
+	then[1].within = ROTA_MS(30);
+	ACTS(noter, act_then, &then[1]);
+	quiesce();
+	cr_assert_eq(n_notices(), 2);
+	cr_assert_eq(notices.head[1].outcome, -ETIMEDOUT);
+	engine_stop();
+}
+
+/* ... of whichever engine, and to whoever has ended. */
+Test(asking, quiesce_waits_for_no_answer_longer_than_it_must, .timeout = HANG)
+{
+	rota_engine *first;
+	struct then then;
+	rota_id noter, far;
+
+	engine_start(1);
+	first = engine;
+	noter = spawn(&noter_behaviour, NULL, 0);
+	engine_start(1);
+	far = servant_spawn(0, &scene.xtoken[0]);
+	then = then_of(far, TAKES, 1);
+	cr_assert_eq(rota_send(noter, ACT, &(struct act){act_then, &then},
+			       sizeof(struct act)),
+		     0);
+	await_token(&scene.xtoken[0]);
+	quiesce(); /* it is not this one's */
+	cr_assert_eq(rota_quiesce(first, ROTA_MS(10)), -ETIMEDOUT);
+	rota_actor_stop(noter);
+	cr_assert_eq(rota_join(noter, PATIENCE, NULL), 0);
+	cr_assert_eq(rota_reply_drop(scene.xtoken[0]), 0);
+	engine_stop();
+	engine = first;
+	quiesce();
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_NO_ACTOR]), 1);
+	engine_stop();
+}
+
+static void expect_room(rota_id noter, size_t n)
+{
+	struct hold hold = {0};
+
+	hold_start(&hold, noter);
+	cr_assert_eq(fill(noter, 1), n);
+	hold_end(&hold);
+	quiesce();
+}
+
+/* They come beyond the bound, and do not count in it. */
+Test(asking, answers_as_messages_take_no_room, .timeout = HANG)
+{
+	struct hold hold = {0};
+	struct then then[3];
+	rota_id noter;
+
+	stage(2, 3);
+	noter = spawn(&noter_behaviour, NULL, 4);
+	for (size_t i = 0; i < 3; i++) {
+		then[i] = then_of(scene.to[i], TAKES, 1);
+		ACTS(noter, act_then, &then[i]);
+		await_token(&scene.xtoken[i]);
+	}
+	hold_start(&hold, noter);
+	for (size_t i = 0; i < 3; i++)
+		answer(i, 0);
+	cr_assert_eq(fill(noter, 1), 3);
+	hold_end(&hold);
+	quiesce();
+	cr_assert_eq(n_notices(), 3);
+	expect_room(noter, 3);
+	engine_stop();
+}
+
+/* Where the request could not be sent no message comes, and nothing is left. */
+Test(asking, one_that_was_not_sent_is_forgotten, .timeout = HANG)
+{
+	struct hold hold = {0};
+	struct then then;
+	rota_id noter;
+	uint64_t waits;
+
+	stage(2, 0);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then = then_of(servant_spawn(1, NULL), TWICE, 1);
+	then.within = ROTA_S(20);
+	hold_start(&hold, then.to); /* it is full */
+	waits = counters().waits;
+	ACTS(noter, act_then, &then);
+	AWAIT(counters().waits > waits);
+	rota_actor_stop(then.to);
+	quiesce();
+	cr_assert(then.result == -ESRCH || then.result == -ESHUTDOWN);
+	cr_assert_eq(n_notices(), 0);
+	engine_stop();
+}
+
 Test(asking, a_message_to_an_asker_that_has_ended_is_a_dead_letter,
      .timeout = HANG)
 {

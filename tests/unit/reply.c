@@ -570,6 +570,7 @@ Test(reply, tokens_of_an_engine_that_is_gone_are_for_nobody, .timeout = HANG)
 
 struct seen {
 	rota_id sender;
+	uint64_t deadline_ns;
 	int result;
 };
 
@@ -582,6 +583,7 @@ static int sees_handle(void *state, unsigned tag, void *payload, size_t length)
 	(void)payload;
 	(void)length;
 	seen.sender = rota_sender();
+	seen.deadline_ns = rota_deadline_here().ns;
 	return 0;
 }
 
@@ -614,6 +616,23 @@ Test(reply, who_asked_stays_the_sender, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(seen.result, 0);
 	cr_assert_eq(seen.sender, asker);
+	engine_stop();
+}
+
+Test(reply, the_askers_deadline_travels_on, .timeout = HANG)
+{
+	struct post post = {.tag = TWICE};
+	struct act act = {act_forward, &post};
+	struct rota_asking asking;
+
+	engine_start(2);
+	post.to = spawn(&sees_behaviour, NULL, 0);
+	cr_assert_eq(rota_ask_start(servant_spawn(0, NULL), RUNS, &act,
+				    sizeof(act), NULL, 0, PATIENCE, &asking),
+		     0);
+	cr_assert_eq(rota_ask_await(&asking, 1, 1, ROTA_FOREVER), 1);
+	cr_assert_eq(asking.outcome, 0);
+	cr_assert_eq(seen.deadline_ns, asking.deadline_ns);
 	engine_stop();
 }
 
