@@ -131,6 +131,15 @@ void ask_open(struct ask *ask, AO_t flags)
 	AO_store_release(&ask->xword, word | flags | ASK_OPEN);
 }
 
+bool ask_is_asked(const struct ask *ask, uint64_t token)
+{
+	/* Relaxed: the asker's own, or not its at all. */
+	AO_t word = AO_load(&ask->xword);
+	enum ask_state state = state_of(word);
+
+	return is_of(word, token) && state != ASK_FREE && state != ASK_LEFT;
+}
+
 bool ask_is_done(const struct ask *ask)
 {
 	/* [Y2] pairs with finish() */
@@ -206,15 +215,21 @@ static void free_block(struct site *site, struct ask *ask)
 	ask->block = NULL;
 }
 
+/* Old tokens find nothing from there on. */
+static AO_t free_after(AO_t word)
+{
+	return (sequence_of(word) + ASK_SEQUENCE) | ASK_FREE;
+}
+
 /* The caller is the only one who has it. */
 static void free_ask(struct site *site, struct ask *ask)
 {
 	/* Relaxed: as above. */
-	AO_t word = sequence_of(AO_load(&ask->xword)) + ASK_SEQUENCE;
+	AO_t word = free_after(AO_load(&ask->xword));
 
 	free_block(site, ask);
-	/* [Y1] pairs with claim(): old tokens find nothing from here on */
-	AO_store_release(&ask->xword, word | ASK_FREE);
+	/* [Y1] pairs with claim() */
+	AO_store_release(&ask->xword, word);
 	ask_put(site, ask);
 }
 
@@ -326,11 +341,13 @@ static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
 		/* [Y1] pairs with ask_open(), ask_watch(), ask_leave(): fails
 		   only as one of them has changed it */
 		*was = AO_fetch_compare_and_swap_full(
-			&ask->xword, word, (word & ~ASK_STATE) | ASK_CLAIMED);
+			&ask->xword, word,
+			state == ASK_OPEN ? (word & ~ASK_STATE) | ASK_CLAIMED
+					  : free_after(word));
 		if (*was == word) {
 			if (state == ASK_OPEN)
 				return CLAIM_WON;
-			free_ask(site, ask);
+			ask_put(site, ask);
 			return CLAIM_UNWANTED;
 		}
 		word = *was;

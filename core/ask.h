@@ -132,6 +132,9 @@ uint64_t ask_token(const struct site *site, const struct ask *ask);
 /* From now on it may be answered. @flags: WATCHED, or 0. */
 void ask_open(struct ask *ask, AO_t flags);
 
+/* Is it the ask of that token still, and its asker has not left it? */
+bool ask_is_asked(const struct ask *ask, uint64_t token);
+
 /* Is the answer there? */
 bool ask_is_done(const struct ask *ask);
 

@@ -509,6 +509,15 @@ static struct ask *cell(struct site *site, const struct rota_asking *asking)
 	return ask_cell(site->engine, asking->token);
 }
 
+/* The same; NULL: it is a copy of one that was ended, or made up. */
+static struct ask *find_cell(struct site *site,
+			     const struct rota_asking *asking)
+{
+	struct ask *ask = cell(site, asking);
+
+	return ask && ask_is_asked(ask, asking->token) ? ask : NULL;
+}
+
 static void end_asking(struct rota_asking *asking, int outcome,
 		       unsigned progress)
 {
@@ -543,9 +552,13 @@ static void take_answer(struct site *site, struct ask *ask,
 static void look_at(struct site *site, struct rota_asking *asking,
 		    uint64_t now_ns)
 {
-	struct ask *ask = cell(site, asking);
+	struct ask *ask = find_cell(site, asking);
 	AO_t word;
 
+	if (!ask) {
+		end_asking(asking, -EINVAL, 0);
+		return;
+	}
 	if (ask_is_done(ask)) {
 		take_answer(site, ask, asking);
 		return;
@@ -788,8 +801,11 @@ int rota_ask_cancel(struct rota_asking *asking)
 		end_all(asking, 1);
 		return -EALREADY;
 	}
-	ask = cell(&site, asking);
-	if (withdraw(&site, ask, asking->token, &word)) {
+	ask = find_cell(&site, asking);
+	if (!ask) {
+		end_asking(asking, -EINVAL, 0);
+		error = -EINVAL;
+	} else if (withdraw(&site, ask, asking->token, &word)) {
 		end_asking(asking, -ECANCELED, progress_of(word));
 	} else {
 		take_answer(&site, ask, asking);

@@ -374,6 +374,68 @@ Test(asking, what_a_thread_leaves_ends_with_the_engine, .timeout = HANG)
 		cr_assert_eq(asking[i].outcome, -ESRCH);
 }
 
+/* ---- copies ---- */
+
+/* The copies of two that have ended, one with an answer, one without; and
+   others, which are in their cells by now, or would be. */
+static int play_copies(struct rota_asking *copy)
+{
+	EXPECT(start_one(8, scene.to[0], TWICE, 1, ROTA_FOREVER) == 0);
+	EXPECT(start_one(9, scene.to[9], TAKES, 1, ROTA_FOREVER) == 0);
+	copy[0] = asking[8];
+	copy[1] = asking[9];
+	while (AO_load_acquire(&scene.xtoken[9]) == 0)
+		nap();
+	EXPECT(rota_ask_await(&asking[8], 1, 1, ROTA_FOREVER) == 1);
+	EXPECT(rota_ask_cancel(&asking[9]) == 0);
+	return play_start_taken(8);
+}
+
+static int play_others(void)
+{
+	for (size_t i = 0; i < 8; i++)
+		EXPECT(asking[i].token != 0);
+	EXPECT(rota_ask_await(asking, 8, 8, ROTA_FOREVER) == 8);
+	for (size_t i = 0; i < 8; i++)
+		EXPECT(asking[i].outcome == 0 && reply[i] == 10 * i);
+	return 0;
+}
+
+static int play_old_copies(void *arg)
+{
+	struct rota_asking copy[2], again[4];
+
+	(void)arg;
+	EXPECT(play_copies(copy) == 0);
+	memcpy(again, copy, sizeof(copy));
+	memcpy(again + 2, copy, sizeof(copy));
+	reply[8] = 5;
+	EXPECT(rota_ask_await(&again[0], 2, 1, ROTA_FOREVER) == 2);
+	EXPECT(again[0].outcome == -EINVAL && again[1].outcome == -EINVAL);
+	EXPECT(again[0].token == 0 && reply[8] == 5);
+	EXPECT(rota_ask_quorum(&again[2], 2, 1, ROTA_FOREVER) == -EIO);
+	EXPECT(again[2].outcome == -EINVAL && again[3].outcome == -EINVAL);
+	for (size_t i = 0; i < 2; i++) {
+		EXPECT(rota_ask_cancel(&copy[i]) == -EINVAL);
+		EXPECT(copy[i].outcome == -EINVAL);
+		EXPECT(rota_ask_cancel(&copy[i]) == -EALREADY);
+	}
+	return play_others();
+}
+
+/* They do no harm to whoever is in their place. */
+Test(asking, old_copies_in_a_handler_lead_nowhere, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 10, play_old_copies,
+			 (int[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
+}
+
+Test(asking, old_copies_in_a_thread_lead_nowhere, .timeout = HANG)
+{
+	answered_by_test(THREAD, 10, play_old_copies,
+			 (int[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
+}
+
 /* ---- cancel ---- */
 
 struct polled {

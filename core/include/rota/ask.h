@@ -137,8 +137,8 @@ ROTA_API int rota_deadlock_text(const struct rota_deadlock_step *steps,
 
 /*
  * An ask that was started. In the caller's memory; copied and kept as it likes,
- * but only one copy is to be ended. What is in it is nobody else's: an answer
- * waits in the engine until the asker takes it.
+ * but only one copy is to be ended: others end with -EINVAL then. What is in it
+ * is nobody else's: an answer waits in the engine until the asker takes it.
  */
 struct rota_asking {
 	uint64_t token; /* 0: it has ended */
@@ -174,7 +174,8 @@ ROTA_API int rota_ask_start(rota_id to, unsigned tag, const void *payload,
  * @within:  ROTA_NOW: only look
  *
  * Those that have ended have their outcome set, and their reply is where it was
- * to go. An ask whose own time is up has ended.
+ * to go. An ask whose own time is up has ended, and one of which another copy
+ * has ended (its outcome is -EINVAL).
  *
  * Context: a handler (its turn waits), a task or any thread; who has started
  *          them. A thread's must all be of one engine.
@@ -204,7 +205,7 @@ ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
  *
  * Context: as for rota_ask_await(); never waits.
  * Return:  0; -EALREADY: it has ended, or has just been answered: its outcome
- *          is set.
+ *          is set; -EINVAL: another copy of it has ended.
  */
 ROTA_API int rota_ask_cancel(struct rota_asking *asking);
 
