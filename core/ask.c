@@ -24,7 +24,7 @@
  * Orderings:  [Y1] the CASes on the word: what the asker prepared is seen by
  *             the answerer; and in a cell that is left, by who frees it.
  *             [Y2] DONE store -> the asker's load: the answer.
- *             [Y3] xaim.
+ *             [Y3] xaim; and xholder, where it is set before xaim is cleared.
  *             [Y4] xname of an alarm: that it has rung is seen by who answers.
  *             [E5] see engine.c.
  */

@@ -156,6 +156,17 @@ bool ask_take_back(struct site *site, uint64_t token);
 /* Free one that is DONE, or that nobody else has seen. */
 void ask_close(struct site *site, struct ask *ask);
 
+/* Who holds up the asker: it is to answer, or has taken the token; ROTA_NONE: it
+   is not known. By the asker, before it leaves. */
+static inline rota_id ask_handler(const struct ask *ask)
+{
+	/* [Y3] pairs with ask_aim(): who takes the token says so first */
+	rota_id aim = AO_load_acquire(&ask->xaim);
+
+	/* Relaxed: ordered as above. */
+	return aim != ROTA_NONE ? aim : AO_load(&ask->xholder);
+}
+
 /* One that was left while its handler runs: end the ask for which that waits
    in turn. In no site of another engine. */
 void ask_cascade(rota_id handler, uint64_t token);

@@ -167,7 +167,7 @@ static void settle_time(const struct site *site, struct request *request,
 /* The wait is over; the outcome, and the cell is given up. */
 static int conclude(struct site *site, struct ask *ask, int error)
 {
-	rota_id aim = AO_load(&ask->xaim); /* relaxed: see ask_cascade() */
+	rota_id handler = ask_handler(ask);
 	uint64_t token = ask_token(site, ask);
 	bool withdrawn = error != -ETIMEDOUT;
 	AO_t word;
@@ -186,7 +186,7 @@ static int conclude(struct site *site, struct ask *ask, int error)
 	last_detail.progress = progress_of(word);
 	if (withdrawn && word & ASK_STARTED) {
 		site_step_out(site);
-		ask_cascade(aim, token);
+		ask_cascade(handler, token);
 		site_step_in(site);
 	}
 	return error;
@@ -774,14 +774,14 @@ int rota_ask_quorum(struct rota_asking *askings, size_t n, size_t wanted,
 static bool withdraw(struct site *site, struct ask *ask, uint64_t token,
 		     AO_t *word)
 {
-	rota_id aim = AO_load(&ask->xaim); /* relaxed: see ask_cascade() */
+	rota_id handler = ask_handler(ask);
 
 	forget_asking(ask);
 	if (!ask_leave(ask, true, word))
 		return false;
 	if (*word & ASK_STARTED) {
 		site_step_out(site);
-		ask_cascade(aim, token);
+		ask_cascade(handler, token);
 		site_step_in(site);
 	}
 	return true;

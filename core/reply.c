@@ -4,7 +4,9 @@
  *
  * While a request is in hand its token lies in the message, and whoever takes
  * it, answers or passes it on leaves 0 there. What the handler returns is an
- * answer if the token is still there then.
+ * answer if the token is still there then. One that was taken is noted in a
+ * place of its own: as long as it is held by this actor, what its handler does
+ * is done on behalf of that asker, and cancelled with it.
  *
  * An actor keeps a list of the tokens that it has taken, so that its end can
  * break the promise. Nothing is taken out of that list when an answer is given,
@@ -118,8 +120,10 @@ int rota_is_cancelled(void)
 	if (extension->deadline_ns != CLOCK_NEVER &&
 	    crew_now_ns(&local->engine->crew) >= extension->deadline_ns)
 		return 1;
-	return extension->token &&
-	       !(ask_look(extension->token, &seen) && seen.is_open);
+	if (extension->token)
+		return !(ask_look(extension->token, &seen) && seen.is_open);
+	return extension->taken && ask_look(extension->taken, &seen) &&
+	       seen.is_withdrawn && seen.holder == local->turn.self;
 }
 
 /* ---- for the turn ---- */
@@ -316,6 +320,7 @@ static int take_promise(struct local *local, struct message_extension *request,
 		/* In the hand, too: else who breaks the promises of an actor
 		   that is given up might not know that it is one of them. */
 		ask_hold(request->token, local->turn.self);
+		request->taken = request->token;
 		request->token = 0;
 	}
 	worker_leave_hand(&local->worker, was);

@@ -548,6 +548,124 @@ Test(asking, a_cancel_cascades, .timeout = HANG)
 	engine_stop();
 }
 
+/* A handler that takes the token, may pass it on, and then asks in turn. */
+struct later {
+	rota_id next;
+	rota_id heir; /* ROTA_NONE: it is not passed on */
+	rota_token token;
+	struct flag begun;
+	struct flag go;
+	int passed, before, result, after;
+	struct flag ended;
+};
+
+static int act_later(void *arg)
+{
+	struct later *later = arg;
+	uint64_t value = 1;
+
+	rota_reply_later(&later->token);
+	if (later->heir != ROTA_NONE)
+		later->passed = rota_forward(later->token, later->heir, TAKES,
+					     &value, 8, ROTA_FOREVER);
+	later->before = rota_is_cancelled();
+	flag_raise(&later->begun);
+	flag_block(&later->go);
+	later->result = rota_ask(later->next, TAKES, &value, sizeof(value),
+				 NULL, 0, ROTA_FOREVER);
+	later->after = rota_is_cancelled();
+	flag_raise(&later->ended);
+	return ROTA_LATER;
+}
+
+static void start_later(struct later *later)
+{
+	struct act act = {act_later, later};
+
+	later->next = scene.to[1];
+	cr_assert_eq(rota_ask_start(scene.to[0], RUNS, &act, sizeof(act), NULL,
+				    0, ROTA_FOREVER, &asking[0]),
+		     0);
+	AWAIT(flag_is_up(&later->begun));
+}
+
+/* ... until it waits for the next one. */
+static void let_it_ask(struct later *later)
+{
+	uint64_t waits = counters().waits;
+
+	flag_raise(&later->go);
+	await_token(&scene.xtoken[1]);
+	AWAIT(counters().waits > waits);
+}
+
+static void expect_cancelled(struct later *later)
+{
+	AWAIT(flag_is_up(&later->ended));
+	cr_assert_eq(later->before, 0);
+	cr_assert_eq(later->result, -ECANCELED);
+	cr_assert_eq(later->after, 1);
+	cr_assert_eq(rota_reply(later->token, 0, NULL, 0), -ECANCELED);
+	engine_stop();
+}
+
+Test(asking, a_cancel_reaches_who_means_to_answer_later, .timeout = HANG)
+{
+	struct later later = {.heir = ROTA_NONE};
+
+	stage(2, 2);
+	start_later(&later);
+	let_it_ask(&later);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	AWAIT(!rota_reply_is_wanted(scene.xtoken[1]));
+	expect_cancelled(&later);
+}
+
+Test(asking, a_cancel_reaches_it_before_it_waits, .timeout = HANG)
+{
+	struct later later = {.heir = ROTA_NONE};
+
+	stage(2, 2);
+	start_later(&later);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	flag_raise(&later.go);
+	expect_cancelled(&later);
+}
+
+/* Then it is another's request. */
+static void passes_on(bool cancels_first)
+{
+	struct later later = {.passed = 1};
+
+	stage(2, 3);
+	later.heir = scene.to[2];
+	start_later(&later);
+	if (cancels_first)
+		cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	let_it_ask(&later);
+	if (!cancels_first)
+		cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	for (int i = 0; i < 20; i++)
+		nap();
+	cr_assert_not(flag_is_up(&later.ended));
+	cr_assert_eq(rota_reply(scene.xtoken[1], 0, NULL, 0), 0);
+	AWAIT(flag_is_up(&later.ended));
+	cr_assert_eq(later.passed, 0);
+	cr_assert_eq(later.result, 0);
+	cr_assert_eq(later.after, 0);
+	engine_stop();
+}
+
+Test(asking, a_cancel_does_not_reach_who_has_passed_it_on, .timeout = HANG)
+{
+	passes_on(false);
+}
+
+Test(asking, nor_does_one_from_before_it_waits, .timeout = HANG)
+{
+	passes_on(true);
+}
+
 /* ---- answers as messages ---- */
 
 struct then {

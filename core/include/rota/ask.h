@@ -201,7 +201,10 @@ ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
  * rota_ask_cancel() - end an ask without an answer
  *
  * If its handler has not begun, it will not. If it has, rota_is_cancelled()
- * tells it so, and what it asks in turn ends with -ECANCELED.
+ * tells it so, and its waits end with -ECANCELED: for answers, for room, for the
+ * end of an actor; what is there at once, or needs no wait, is as ever. Likewise
+ * if it has taken the token and not passed it on. But what has returned goes on,
+ * and so does what it has asked by rota_ask_then().
  *
  * Context: as for rota_ask_await(); never waits.
  * Return:  0; -EALREADY: it has ended, or has just been answered: its outcome
@@ -257,8 +260,9 @@ ROTA_API int rota_answer(int result, const void *reply, size_t length);
 /**
  * rota_is_cancelled() - is what this handler does in vain?
  *
- * 1 if who asked does not wait any more, if the deadline of the message in hand
- * has passed, or if the actor is being stopped; else 0, and outside a handler.
+ * 1 if who asked does not wait any more (and this handler has not answered, nor
+ * passed the request on), if the deadline of the message in hand has passed, or
+ * if the actor is being stopped; else 0, and outside a handler.
  */
 ROTA_API int rota_is_cancelled(void);
 
