@@ -13,7 +13,9 @@
  * about the order in which they were started, so that this is mostly one wait;
  * and it is one edge for the walk that finds circles, which finds every circle
  * that way, if not always the moment it closes. To wait for some of them all
- * are WATCHED at once, and a count ends the wait; that has no edge.
+ * are WATCHED at once, and a count ends the wait; that has no edge. Nor has a
+ * quorum for which all that are left are needed, until it is but one: any of them
+ * may fail and end it, and then a wait that was refused could have ended.
  *
  * Limits: an ask that was started, or answers by a message, does not notice
  * that an engine other than the asker's gives up (see rota_stop()): it ends as

@@ -221,6 +221,118 @@ Test(asking, a_quorum_that_cannot_be_is_given_up, .timeout = HANG)
 	answered_by_test(HANDLER, 5, play_no_quorum, (int[]){1, -4, -2}, 3);
 }
 
+static int play_all_or_nothing(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(3) == 0);
+	EXPECT(rota_ask_quorum(asking, 3, 3, ROTA_FOREVER) == -EIO);
+	EXPECT(asking[1].outcome == 5);
+	EXPECT(asking[0].token && asking[2].token);
+	return 0;
+}
+
+Test(asking, a_quorum_of_all_is_given_up_with_the_first, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 3, play_all_or_nothing, (int[]){-1}, 1);
+}
+
+/* Two are asked: one takes the token, the other asks the asker. */
+struct circle {
+	rota_id asker;
+	size_t wanted;
+	int quorum, back;
+	struct flag ended;
+};
+
+static int act_asks_back(void *arg)
+{
+	struct circle *circle = arg;
+
+	circle->back = rota_ask(circle->asker, NOTHING, NULL, 0, NULL, 0,
+				ROTA_FOREVER);
+	return circle->back;
+}
+
+static int act_quorum(void *arg)
+{
+	struct circle *circle = arg;
+	struct act act = {act_asks_back, circle};
+
+	start_one(0, scene.to[0], TAKES, 1, ROTA_FOREVER);
+	rota_ask_start(scene.to[1], RUNS, &act, sizeof(act), NULL, 0,
+		       ROTA_FOREVER, &asking[1]);
+	circle->quorum =
+		rota_ask_quorum(asking, 2, circle->wanted, ROTA_FOREVER);
+	flag_raise(&circle->ended);
+	return 0;
+}
+
+static void start_circle(struct circle *circle)
+{
+	stage(2, 2);
+	circle->asker = servant_spawn(0, NULL);
+	cr_assert_eq(rota_send(circle->asker, RUNS,
+			       &(struct act){act_quorum, circle},
+			       sizeof(struct act)),
+		     0);
+	await_token(&scene.xtoken[0]);
+}
+
+/* Both wait, and none is refused: the first one may fail and end that. */
+static void expect_that_they_wait(struct circle *circle)
+{
+	AWAIT(counters().waits >= 2);
+	for (int i = 0; i < 20; i++)
+		nap();
+	cr_assert_not(flag_is_up(&circle->ended));
+	cr_assert_eq(circle->back, 1);
+}
+
+Test(asking, a_quorum_of_all_closes_no_circle_while_others_may_fail,
+     .timeout = HANG)
+{
+	struct circle circle = {.wanted = 2, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 5, NULL, 0), 0);
+	quiesce();
+	cr_assert_eq(circle.quorum, -EIO);
+	cr_assert(circle.back == 0 || circle.back == -ECANCELED);
+	engine_stop();
+}
+
+/* Whoever of the two is refused. */
+Test(asking, a_quorum_that_needs_the_last_one_may_close_a_circle,
+     .timeout = HANG)
+{
+	struct circle circle = {.wanted = 2, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, NULL, 0), 0);
+	AWAIT(flag_is_up(&circle.ended));
+	quiesce();
+	if (circle.quorum == -EIO)
+		cr_assert_eq(circle.back, -EDEADLK);
+	else
+		cr_assert_eq(circle.quorum, -EDEADLK);
+	engine_stop();
+}
+
+Test(asking, a_quorum_of_less_closes_none, .timeout = HANG)
+{
+	struct circle circle = {.wanted = 1, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, NULL, 0), 0);
+	quiesce();
+	cr_assert_eq(circle.quorum, 1);
+	cr_assert(circle.back == 0 || circle.back == -ECANCELED);
+	engine_stop();
+}
+
 /* ---- time ---- */
 
 static int play_deadline(void *arg)

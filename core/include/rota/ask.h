@@ -191,7 +191,9 @@ ROTA_API int rota_ask_await(struct rota_asking *askings, size_t n,
  * rota_ask_quorum() - wait until so many of several asks were answered with 0
  *
  * Context, @askings, @n, @within: as in rota_ask_await().
- * Errors:  those, and -EIO: so many have failed that it cannot be any more.
+ * Errors:  those (-EDEADLK only where one is left, and that is needed: while
+ *          there are more, any may fail and end this); and -EIO: so many have
+ *          failed that it cannot be any more.
  * Return:  how many were answered so, @wanted or more; or an error.
  */
 ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
