@@ -32,16 +32,14 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/cold.h"
+#include "core/estate.h"
 #include "core/reads.h"
 #include "core/run.h"
 #include "mailbox/closure.h"
-
-/* token = engine << 56 | sequence (32 bits) << 24 | number */
-#define TOKEN_NUMBER_BITS 24
-#define TOKEN_NUMBERS (1u << TOKEN_NUMBER_BITS)
 
 static AO_t sequence_of(AO_t word)
 {
@@ -63,8 +61,7 @@ static uint64_t token_of(const struct engine *engine, const struct ask *ask,
 
 struct ask *ask_cell(struct engine *engine, uint64_t token)
 {
-	return slabs_cell(engine->ask_cells.xentry,
-			  (uint32_t)token & (TOKEN_NUMBERS - 1));
+	return slabs_cell(engine->ask_cells.xentry, ask_number(token));
 }
 
 /* The word belongs to the ask of that token. */
@@ -671,6 +668,47 @@ void ask_give_up(struct engine *engine, uint32_t number)
 	spin_unlock(&engine->shards[0].xlock);
 }
 
+static void bequeath(struct engine *engine, const struct ask *ask,
+		     struct bequest *bequest)
+{
+	/* Relaxed: DONE is ours. */
+	AO_t word = AO_load(&ask->xword);
+
+	*bequest = (struct bequest){.token = token_of(engine, ask, word),
+				    .outcome = ask->outcome,
+				    .progress = ask_progress(word),
+				    .length = ask->length};
+	if (ask->outcome != 0 || ask->length == 0)
+		return;
+	bequest->reply = malloc(ask->length);
+	if (bequest->reply)
+		memcpy(bequest->reply, ask_kept(ask), ask->length);
+	else
+		bequest->outcome = -ENOMEM;
+}
+
+bool ask_bequeath(struct engine *engine, uint32_t number,
+		  struct bequest *bequest)
+{
+	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
+	struct shard *shard = &engine->shards[0];
+	struct site site = {
+		.engine = engine, .cache = &shard->cache, .shard = shard};
+	/* [E5] all have left; [Y1] like any look */
+	enum ask_state state = state_of(AO_load_acquire(&ask->xword));
+
+	if (state != ASK_CLAIMED && state != ASK_DONE)
+		return false; /* none is open: see ask_give_up() */
+	if (ask->kind != ASK_HANDLE || !ask->is_threads)
+		return false;
+	await_done(ask); /* by a handler that has not returned */
+	bequeath(engine, ask, bequest);
+	spin_lock(&shard->xlock);
+	free_ask(&site, ask);
+	spin_unlock(&shard->xlock);
+	return true;
+}
+
 void ask_release(struct engine *engine, uint32_t number)
 {
 	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
@@ -679,8 +717,8 @@ void ask_release(struct engine *engine, uint32_t number)
 	/* Relaxed: all have left. */
 	AO_t word = AO_load(&ask->xword);
 
-	/* Whose other side is of another engine, or a thread that started it
-	   and did not end it. */
+	/* Whose other side is of another engine, or a task that started it and
+	   did not end it. */
 	if (state_of(word) == ASK_DONE || state_of(word) == ASK_LEFT ||
 	    (state_of(word) == ASK_OPEN && ask->kind == ASK_NOTICE))
 		free_ask(&site, ask);

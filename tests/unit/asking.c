@@ -473,17 +473,137 @@ Test(asking, what_a_handler_leaves_is_cancelled, .timeout = HANG)
 	engine_stop();
 }
 
-/* The engine's end frees what a thread has started and not ended. */
+/* ---- the end of the engine ---- */
+
+static void expect_ended(size_t i, int outcome, unsigned progress)
+{
+	cr_assert_eq(asking[i].token, 0);
+	cr_assert_eq(asking[i].outcome, outcome, "%zu: %d", i,
+		     asking[i].outcome);
+	cr_assert_eq(asking[i].progress, progress, "%zu: %x", i,
+		     asking[i].progress);
+}
+
+#define SENT ((unsigned)ROTA_ASK_SENT)
+#define STARTED ((unsigned)ROTA_ASK_SENT | (unsigned)ROTA_ASK_STARTED)
+
+/* What a thread has started and not ended keeps its outcome beyond it. */
 Test(asking, what_a_thread_leaves_ends_with_the_engine, .timeout = HANG)
 {
-	stage(2, 3);
-	cr_assert_eq(start_one(0, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
-	cr_assert_eq(start_one(1, scene.to[1], LONG, 5000, ROTA_FOREVER), 0);
-	cr_assert_eq(start_one(2, scene.to[2], TAKES, 5000, ROTA_FOREVER), 0);
+	static unsigned char bytes[6000], none[8];
+	struct rota_asking copy[5];
+	struct hold hold = {0};
+	uint64_t n = 5000;
+
+	stage(2, 4);
+	cr_assert_eq(start_one(0, scene.to[0], TWICE, 21, ROTA_FOREVER), 0);
+	cr_assert_eq(start_one(1, scene.to[0], FAILS, 7, ROTA_FOREVER), 0);
+	cr_assert_eq(rota_ask_start(scene.to[1], LONG, &n, sizeof(n), bytes,
+				    sizeof(bytes), ROTA_FOREVER, &asking[2]),
+		     0);
+	cr_assert_eq(start_one(3, scene.to[2], TAKES, 1, ROTA_FOREVER), 0);
+	quiesce();
+	hold_start(&hold, scene.to[3]);
+	cr_assert_eq(start_one(4, scene.to[3], TWICE, 1, ROTA_FOREVER), 0);
+	memcpy(copy, asking, sizeof(copy));
+	reply[0] = 1;
+	memset(bytes, 1, sizeof(bytes));
 	engine_stop();
-	cr_assert_eq(rota_ask_await(asking, 3, 3, ROTA_FOREVER), 3);
-	for (size_t i = 0; i < 3; i++)
-		cr_assert_eq(asking[i].outcome, -ESRCH);
+	cr_assert_eq(reply[0], 1, "nobody writes to it but the caller");
+	cr_assert_eq(rota_ask_cancel(&asking[0]), -EALREADY);
+	cr_assert_eq(rota_ask_await(asking, 5, 1, ROTA_NOW), 5);
+	expect_ended(0, 0, STARTED);
+	cr_assert_eq(reply[0], 42);
+	cr_assert_eq(asking[0].length, 8);
+	expect_ended(1, 7, STARTED);
+	expect_ended(2, 0, STARTED);
+	cr_assert_eq(asking[2].length, n);
+	memset(none, 0x5a, sizeof(none));
+	cr_assert_eq(memcmp(bytes + n - 8, none, 8), 0);
+	cr_assert_eq(bytes[n], 0);
+	cr_assert_eq(bytes[sizeof(bytes) - 1], 0);
+	expect_ended(3, -EPIPE, STARTED);
+	expect_ended(4, -ESRCH, SENT);
+	/* Once. */
+	cr_assert_eq(rota_ask_await(copy, 4, 4, ROTA_FOREVER), 4);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(copy[i].outcome, -EINVAL);
+	cr_assert_eq(rota_ask_cancel(&copy[4]), -EINVAL);
+}
+
+/* The handler does not return: it may have had an effect, or not begun. */
+Test(asking, what_a_stop_in_vain_leaves_is_known, .timeout = HANG)
+{
+	static struct stall stall;
+	struct act act = {act_stall, &stall};
+
+	stage(2, 1);
+	cr_assert_eq(rota_ask_start(scene.to[0], RUNS, &act, sizeof(act), NULL,
+				    0, ROTA_FOREVER, &asking[0]),
+		     0);
+	cr_assert_eq(start_one(1, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
+	AWAIT(flag_is_up(&stall.begun));
+	cr_assert_eq(rota_stop(engine, ROTA_MS(50)), -ETIMEDOUT);
+	cr_assert_eq(rota_ask_quorum(asking, 2, 1, ROTA_FOREVER), -EIO);
+	expect_ended(0, -ECONNRESET, STARTED);
+	expect_ended(1, -ESRCH, SENT);
+	flag_raise(&stall.go);
+	AWAIT(flag_is_up(&stall.ended));
+}
+
+static void *thread_stop(void *arg)
+{
+	(void)arg;
+	engine_stop();
+	return NULL;
+}
+
+/* Whenever the stop comes, and wherever they wait then. */
+Test(asking, an_outcome_is_true_whenever_the_engine_stops, .timeout = HANG)
+{
+	enum { ROUNDS = SIZED(300, 60), EACH = 8 };
+	size_t n_handled = 0;
+
+	for (size_t round = 0; round < ROUNDS; round++) {
+		size_t n_started = 0;
+		pthread_t thread;
+
+		stage(1, 1);
+		thread = thread_start(thread_stop, NULL);
+		for (size_t i = 0; i < EACH; i++)
+			n_started += start_one(i, scene.to[0], TWICE, i,
+					       ROTA_FOREVER) == 0;
+		cr_assert_eq(rota_ask_await(asking, EACH, EACH, ROTA_FOREVER),
+			     EACH);
+		thread_join(thread);
+		for (size_t i = 0; i < EACH; i++) {
+			int outcome = asking[i].outcome;
+
+			n_handled += outcome == 0;
+			cr_assert(outcome == 0 || outcome == -ESRCH ||
+					  outcome == -ESHUTDOWN,
+				  "%d", outcome);
+			cr_assert(outcome != 0 || reply[i] == 2 * i);
+		}
+		cr_assert_eq(tally_of(&n_begun), n_handled);
+	}
+}
+
+/* They are not kept for ever: until another engine has the number. */
+Test(asking, what_is_left_goes_with_the_engines_number, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+
+	config.flags = ROTA_RUN_HERE;
+	stage(1, 1);
+	cr_assert_eq(start_one(0, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
+	engine_stop();
+	for (size_t i = 0; i < 260; i++) {
+		engine = engine_make(&config);
+		engine_stop();
+	}
+	cr_assert_eq(rota_ask_await(asking, 1, 1, ROTA_FOREVER), 1);
+	expect_ended(0, -EINVAL, 0);
 }
 
 /* ---- copies ---- */

@@ -22,7 +22,8 @@
  *   -EDEADLK     waiting would never end: all in a circle ask each other. Not
  *                handled. rota_last_deadlock() shows the circle
  *   -ECONNRESET  the actor died, or its engine gave up, with the request begun
- *                and unanswered: it may have had an effect
+ *                and unanswered: it may have had an effect. (Or the engine is
+ *                gone, and there was no memory to keep what became of it.)
  *   -EPIPE       who was to answer later has dropped the token. Likewise
  *   -EMSGSIZE    the request is too large (not handled), or the reply is larger
  *                than the memory for it (handled)
@@ -158,7 +159,9 @@ struct rota_asking {
  * @asking: the ask from now on; ended already if this fails
  *
  * What a handler has started and not ended is cancelled when it returns. A
- * thread or a task has to end what it starts.
+ * thread or a task has to end what it starts. What a thread has started may be
+ * ended when its engine is gone, too: the outcome is what it was, and is kept
+ * until the engine's number goes to another, 250 engines later or so.
  *
  * Context: a handler, a task or any thread; waits for room, as rota_send().
  * Return:  0, or a failure as at the top.
