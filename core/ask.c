@@ -357,6 +357,10 @@ static void keep_reply(struct site *site, struct ask *ask,
 {
 	char *to = (char *)ask->kept;
 
+	if (answer->length > ROTA_MAX_PAYLOAD) {
+		ask->outcome = -EMSGSIZE;
+		return;
+	}
 	if (answer->length > ASK_INLINE) {
 		ask->block = message_get(&site->engine->messages,
 					 site->cache->messages, answer->length);

@@ -437,6 +437,40 @@ Test(asking, kept_replies_may_have_any_length, .timeout = HANG)
 	run(2, 1, HANDLER, play_long);
 }
 
+#define HUGE_REPLY ((size_t)1 << 20)
+
+static int play_too_long(void *arg)
+{
+	static unsigned char bytes[HUGE_REPLY];
+	size_t lengths[] = {ROTA_MAX_PAYLOAD + 1, 65792, 100000, HUGE_REPLY};
+
+	(void)arg;
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t n = lengths[i];
+
+		EXPECT(rota_ask_start(scene.to[0], LONG, &n, sizeof(n), bytes,
+				      sizeof(bytes), ROTA_FOREVER,
+				      &asking[0]) == 0);
+		EXPECT(rota_ask_await(asking, 1, 1, ROTA_FOREVER) == 1);
+		EXPECT(asking[0].outcome == -EMSGSIZE);
+		EXPECT(asking[0].length == n && bytes[0] == 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t n = lengths[i];
+
+		EXPECT(rota_ask(scene.to[0], LONG, &n, sizeof(n), bytes,
+				sizeof(bytes), ROTA_FOREVER) == 0);
+		EXPECT(bytes[n - 1] == 0x5a);
+	}
+	return 0;
+}
+
+/* There is no room for it while nobody waits. */
+Test(asking, kept_replies_are_no_longer_than_messages, .timeout = HANG)
+{
+	run(2, 1, HANDLER, play_too_long);
+}
+
 /* ---- the end of who has started them ---- */
 
 static int play_leave(void *arg)
@@ -992,6 +1026,27 @@ Test(asking, an_answer_may_come_as_a_message, .timeout = HANG)
 	cr_assert_eq(notices.head[2].outcome, 0);
 	cr_assert_eq(notices.length[2], 5000);
 	cr_assert_eq(notices.value[2], UINT64_C(0x5a5a5a5a5a5a5a5a));
+	engine_stop();
+}
+
+Test(asking, an_answer_as_a_message_is_no_longer_than_one, .timeout = HANG)
+{
+	size_t most = ROTA_MAX_PAYLOAD - sizeof(struct rota_notice);
+	struct then then[3];
+	rota_id noter;
+
+	stage(2, 1);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then[0] = then_of(scene.to[0], LONG, most);
+	then[1] = then_of(scene.to[0], LONG, most + 1);
+	then[2] = then_of(scene.to[0], LONG, HUGE_REPLY);
+	for (size_t i = 0; i < 3; i++) {
+		ACTS(noter, act_then, &then[i]);
+		quiesce();
+		cr_assert_eq(n_notices(), i + 1);
+		cr_assert_eq(notices.head[i].outcome, i ? -EMSGSIZE : 0);
+		cr_assert_eq(notices.length[i], i ? 0 : most);
+	}
 	engine_stop();
 }
 

@@ -26,7 +26,10 @@
  *                gone, and there was no memory to keep what became of it.)
  *   -EPIPE       who was to answer later has dropped the token. Likewise
  *   -EMSGSIZE    the request is too large (not handled), or the reply is larger
- *                than the memory for it (handled)
+ *                than the memory for it (handled), or than what is kept of one
+ *                for which nobody waits: ROTA_MAX_PAYLOAD for an ask that was
+ *                started, less a struct rota_notice for one that comes as a
+ *                message (handled)
  *   -ENOMEM      not handled; or, for a reply above 40 bytes to an ask that was
  *                started or is to come as a message, handled
  *   -EINVAL, -EPERM  as for rota_send()
@@ -53,7 +56,8 @@ ROTA_EXTERN_C_BEGIN
  * @tag:        0 ... ROTA_MAX_TAG; with ROTA_QUERY if its handler only reads
  * @payload:    the request, @length bytes, copied; may be NULL if that is 0
  * @reply:      where the reply goes; may be NULL if @reply_size is 0
- * @reply_size: room there. A shorter reply is fine, see rota_ask_detail()
+ * @reply_size: room there, as much as you like. A shorter reply is fine, see
+ *              rota_ask_detail()
  * @within:     for all of it, waiting for room included; ROTA_NOW or less is
  *              -ETIMEDOUT at once; ROTA_DEFAULT: what @to was spawned with, or
  *              its engine was started with, or five seconds
@@ -153,7 +157,8 @@ struct rota_asking {
 
 /**
  * rota_ask_start() - ask without waiting for the answer
- * @reply:  where rota_ask_await() puts it; must last until then
+ * @reply:  where rota_ask_await() puts it, ROTA_MAX_PAYLOAD bytes at most; must
+ *          last until then
  * @within: how long the sender waits for room, and the receiver may take; or
  *          ROTA_DEFAULT, as in rota_ask()
  * @asking: the ask from now on; ended already if this fails
