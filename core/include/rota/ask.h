@@ -32,7 +32,8 @@
  *                message (handled)
  *   -ENOMEM      not handled; or, for a reply above 40 bytes to an ask that was
  *                started or is to come as a message, handled
- *   -EINVAL, -EPERM  as for rota_send()
+ *   -EINVAL, -EPERM  as for rota_send(); -EINVAL also for an old copy of an ask
+ *                that has ended
  *
  * An answer that comes after the asker has given up does no harm to anybody,
  * and is counted (rota_stats.late_replies); a second one is not. A request that
@@ -239,6 +240,8 @@ struct rota_notice {
  *
  * The handler goes on at once. On success exactly one message comes, with the
  * answer or a failure, in order like all others, and beyond the mailbox's bound.
+ * It asks for the actor, not for the handler: where what that handles is cancelled
+ * later, this is not (but the deadline of the message in hand holds for it, too).
  *
  * Context: a handler of an actor; waits for room, as rota_send().
  * Errors:  those at the top; no message comes then. -EPERM: no actor's handler
