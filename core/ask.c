@@ -24,7 +24,7 @@
  * Orderings:  [Y1] the CASes on the word: what the asker prepared is seen by
  *             the answerer; and in a cell that is left, by who frees it.
  *             [Y2] DONE store -> the asker's load: the answer.
- *             [Y3] xaim.
+ *             [Y3] xaim; and xholder, where it is set before xaim is cleared.
  *             [Y4] xname of an alarm: that it has rung is seen by who answers.
  *             [E5] see engine.c.
  */
@@ -32,17 +32,15 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/cold.h"
+#include "core/estate.h"
 #include "core/overflow.h"
 #include "core/reads.h"
 #include "core/run.h"
 #include "mailbox/closure.h"
-
-/* token = engine << 56 | sequence (32 bits) << 24 | number */
-#define TOKEN_NUMBER_BITS 24
-#define TOKEN_NUMBERS (1u << TOKEN_NUMBER_BITS)
 
 static AO_t sequence_of(AO_t word)
 {
@@ -64,8 +62,7 @@ static uint64_t token_of(const struct engine *engine, const struct ask *ask,
 
 struct ask *ask_cell(struct engine *engine, uint64_t token)
 {
-	return slabs_cell(engine->ask_cells.xentry,
-			  (uint32_t)token & (TOKEN_NUMBERS - 1));
+	return slabs_cell(engine->ask_cells.xentry, ask_number(token));
 }
 
 /* The word belongs to the ask of that token. */
@@ -130,6 +127,15 @@ void ask_open(struct ask *ask, AO_t flags)
 
 	/* [Y1] pairs with the answerer's CASes, like the push that follows */
 	AO_store_release(&ask->xword, word | flags | ASK_OPEN);
+}
+
+bool ask_is_asked(const struct ask *ask, uint64_t token)
+{
+	/* Relaxed: the asker's own, or not its at all. */
+	AO_t word = AO_load(&ask->xword);
+	enum ask_state state = state_of(word);
+
+	return is_of(word, token) && state != ASK_FREE && state != ASK_LEFT;
 }
 
 bool ask_is_done(const struct ask *ask)
@@ -207,15 +213,21 @@ static void free_block(struct site *site, struct ask *ask)
 	ask->block = NULL;
 }
 
+/* Old tokens find nothing from there on. */
+static AO_t free_after(AO_t word)
+{
+	return (sequence_of(word) + ASK_SEQUENCE) | ASK_FREE;
+}
+
 /* The caller is the only one who has it. */
 static void free_ask(struct site *site, struct ask *ask)
 {
 	/* Relaxed: as above. */
-	AO_t word = sequence_of(AO_load(&ask->xword)) + ASK_SEQUENCE;
+	AO_t word = free_after(AO_load(&ask->xword));
 
 	free_block(site, ask);
-	/* [Y1] pairs with claim(): old tokens find nothing from here on */
-	AO_store_release(&ask->xword, word | ASK_FREE);
+	/* [Y1] pairs with claim() */
+	AO_store_release(&ask->xword, word);
 	ask_put(site, ask);
 }
 
@@ -303,6 +315,7 @@ static void send_notice(struct site *site, struct ask *ask,
 	clear_alarm(ask);
 	free_ask(site, ask);
 	deliver(site, to, message);
+	count_done(site->cache); /* begun as it was asked: see get_then() */
 }
 
 /* ---- the answerer ---- */
@@ -328,11 +341,13 @@ static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
 		/* [Y1] pairs with ask_open(), ask_watch(), ask_leave(): fails
 		   only as one of them has changed it */
 		*was = AO_fetch_compare_and_swap_full(
-			&ask->xword, word, (word & ~ASK_STATE) | ASK_CLAIMED);
+			&ask->xword, word,
+			state == ASK_OPEN ? (word & ~ASK_STATE) | ASK_CLAIMED
+					  : free_after(word));
 		if (*was == word) {
 			if (state == ASK_OPEN)
 				return CLAIM_WON;
-			free_ask(site, ask);
+			ask_put(site, ask);
 			return CLAIM_UNWANTED;
 		}
 		word = *was;
@@ -345,6 +360,10 @@ static void keep_reply(struct site *site, struct ask *ask,
 {
 	char *to = (char *)ask->kept;
 
+	if (answer->length > ROTA_MAX_PAYLOAD) {
+		ask->outcome = -EMSGSIZE;
+		return;
+	}
 	if (answer->length > ASK_INLINE) {
 		ask->block = message_get(&site->engine->messages,
 					 site->cache->messages, answer->length);
@@ -383,6 +402,7 @@ bool ask_take_back(struct site *site, uint64_t token)
 		return false;
 	clear_alarm(ask);
 	free_ask(site, ask);
+	count_done(site->cache);
 	return true;
 }
 
@@ -428,7 +448,7 @@ static int answer_here(struct site *site, uint64_t token,
 	if (likely(ask != NULL))
 		claimed = claim(site, ask, token, &word);
 	if (unlikely(claimed != CLAIM_WON)) {
-		if (answer->outcome >= 0)
+		if (claimed == CLAIM_UNWANTED && answer->outcome >= 0)
 			count(&site->cache->counters.xlate, 1);
 		return claimed == CLAIM_LATE ? -EALREADY : -ECANCELED;
 	}
@@ -655,6 +675,47 @@ void ask_give_up(struct engine *engine, uint32_t number)
 	spin_unlock(&engine->shards[0].xlock);
 }
 
+static void bequeath(struct engine *engine, const struct ask *ask,
+		     struct bequest *bequest)
+{
+	/* Relaxed: DONE is ours. */
+	AO_t word = AO_load(&ask->xword);
+
+	*bequest = (struct bequest){.token = token_of(engine, ask, word),
+				    .outcome = ask->outcome,
+				    .progress = ask_progress(word),
+				    .length = ask->length};
+	if (ask->outcome != 0 || ask->length == 0)
+		return;
+	bequest->reply = malloc(ask->length);
+	if (bequest->reply)
+		memcpy(bequest->reply, ask_kept(ask), ask->length);
+	else
+		bequest->outcome = -ENOMEM;
+}
+
+bool ask_bequeath(struct engine *engine, uint32_t number,
+		  struct bequest *bequest)
+{
+	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
+	struct shard *shard = &engine->shards[0];
+	struct site site = {
+		.engine = engine, .cache = &shard->cache, .shard = shard};
+	/* [E5] all have left; [Y1] like any look */
+	enum ask_state state = state_of(AO_load_acquire(&ask->xword));
+
+	if (state != ASK_CLAIMED && state != ASK_DONE)
+		return false; /* none is open: see ask_give_up() */
+	if (ask->kind != ASK_HANDLE || !ask->is_threads)
+		return false;
+	await_done(ask); /* by a handler that has not returned */
+	bequeath(engine, ask, bequest);
+	spin_lock(&shard->xlock);
+	free_ask(&site, ask);
+	spin_unlock(&shard->xlock);
+	return true;
+}
+
 void ask_release(struct engine *engine, uint32_t number)
 {
 	struct ask *ask = slabs_cell(engine->ask_cells.xentry, number);
@@ -663,8 +724,8 @@ void ask_release(struct engine *engine, uint32_t number)
 	/* Relaxed: all have left. */
 	AO_t word = AO_load(&ask->xword);
 
-	/* Whose other side is of another engine, or a thread that started it
-	   and did not end it. */
+	/* Whose other side is of another engine, or a task that started it and
+	   did not end it. */
 	if (state_of(word) == ASK_DONE || state_of(word) == ASK_LEFT ||
 	    (state_of(word) == ASK_OPEN && ask->kind == ASK_NOTICE))
 		free_ask(&site, ask);

@@ -38,6 +38,8 @@
 
 #include "core/engine.h"
 
+struct bequest;
+
 enum ask_state { ASK_FREE, ASK_OPEN, ASK_CLAIMED, ASK_DONE, ASK_LEFT };
 
 #define ASK_STATE ((AO_t)7)
@@ -82,6 +84,7 @@ struct ask {
 	int outcome;
 	uint16_t reply_tag; /* ASK_NOTICE: of the message */
 	bool is_closure;    /* the request; the asker's, constant while open */
+	bool is_threads;    /* ASK_HANDLE: a thread has started it */
 	struct wait_ticket ticket;
 	struct gather *gather; /* NULL: it waits for this answer alone */
 	AO_t xaim; /* who is to answer, as far as the asker is held up by that:
@@ -115,6 +118,23 @@ struct answer {
 void ask_carve(void *block, uint32_t number, uint32_t parameter);
 size_t ask_size(void);
 
+/* How far it has got: enum rota_ask_progress. */
+static inline unsigned ask_progress(AO_t word)
+{
+	return word & ASK_STARTED ? ROTA_ASK_SENT | ROTA_ASK_STARTED
+				  : ROTA_ASK_SENT;
+}
+
+/* token = engine << 56 | sequence (32 bits) << 24 | number */
+#define TOKEN_NUMBER_BITS 24
+#define TOKEN_NUMBERS (1u << TOKEN_NUMBER_BITS)
+
+/* The cell's number. */
+static inline uint32_t ask_number(uint64_t token)
+{
+	return (uint32_t)token & (TOKEN_NUMBERS - 1);
+}
+
 /* The cell that a token leads to; NULL: there is none. */
 struct ask *ask_cell(struct engine *engine, uint64_t token);
 
@@ -131,6 +151,9 @@ uint64_t ask_token(const struct site *site, const struct ask *ask);
 
 /* From now on it may be answered. @flags: WATCHED, or 0. */
 void ask_open(struct ask *ask, AO_t flags);
+
+/* Is it the ask of that token still, and its asker has not left it? */
+bool ask_is_asked(const struct ask *ask, uint64_t token);
 
 /* Is the answer there? */
 bool ask_is_done(const struct ask *ask);
@@ -150,8 +173,26 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen);
 /* An ASK_NOTICE was not sent after all: free it. False: it has been answered. */
 bool ask_take_back(struct site *site, uint64_t token);
 
+/* Where the reply lies in an ASK_HANDLE that is DONE. */
+static inline const void *ask_kept(const struct ask *ask)
+{
+	return ask->block ? message_plain_payload(ask->block)
+			  : (const void *)ask->kept;
+}
+
 /* Free one that is DONE, or that nobody else has seen. */
 void ask_close(struct site *site, struct ask *ask);
+
+/* Who holds up the asker: it is to answer, or has taken the token; ROTA_NONE: it
+   is not known. By the asker, before it leaves. */
+static inline rota_id ask_handler(const struct ask *ask)
+{
+	/* [Y3] pairs with ask_aim(): who takes the token says so first */
+	rota_id aim = AO_load_acquire(&ask->xaim);
+
+	/* Relaxed: ordered as above. */
+	return aim != ROTA_NONE ? aim : AO_load(&ask->xholder);
+}
 
 /* One that was left while its handler runs: end the ask for which that waits
    in turn. In no site of another engine. */
@@ -169,8 +210,8 @@ enum ask_begin {
 enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
 
 /*
- * Answer. 0; -ECANCELED nobody waits any more; -ESRCH the token is used up. In
- * any case it is now. @site: where the caller is, of whatever engine.
+ * Answer. 0; -ECANCELED nobody waits any more, or the asker's engine is gone;
+ * -EALREADY the token was used up. In any case it is now. @site: where the caller is, of whatever engine.
  */
 int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
 
@@ -210,6 +251,12 @@ rota_id ask_edge(uint64_t token);
 /* The engine stops, its actors have ended or are given up: no answer will come,
    unless from another engine. */
 void ask_give_up(struct engine *engine, uint32_t number);
+
+/* Nobody is in the engine any more, nor comes: is this one that a thread has
+   started, and not ended? Then it is ended here, and what it came to is given
+   out: see estate.h. */
+bool ask_bequeath(struct engine *engine, uint32_t number,
+		  struct bequest *bequest);
 
 /* All workers have left. */
 void ask_release(struct engine *engine, uint32_t number);

@@ -13,7 +13,9 @@
  * about the order in which they were started, so that this is mostly one wait;
  * and it is one edge for the walk that finds circles, which finds every circle
  * that way, if not always the moment it closes. To wait for some of them all
- * are WATCHED at once, and a count ends the wait; that has no edge.
+ * are WATCHED at once, and a count ends the wait; that has no edge. Nor has a
+ * quorum for which all that are left are needed, until it is but one: any of them
+ * may fail and end it, and then a wait that was refused could have ended.
  *
  * Limits: an ask that was started, or answers by a message, does not notice
  * that an engine other than the asker's gives up (see rota_stop()): it ends as
@@ -22,11 +24,13 @@
 #include "core/asking.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/await.h"
 #include "core/cold.h"
 #include "core/cycle.h"
+#include "core/estate.h"
 #include "core/run.h"
 #include "core/send.h"
 
@@ -35,12 +39,6 @@ static __thread struct rota_ask_detail last_detail;
 void rota_ask_detail(struct rota_ask_detail *detail)
 {
 	*detail = last_detail;
-}
-
-static unsigned progress_of(AO_t word)
-{
-	return word & ASK_STARTED ? ROTA_ASK_SENT | ROTA_ASK_STARTED
-				  : ROTA_ASK_SENT;
 }
 
 /* ---- requests ---- */
@@ -123,10 +121,13 @@ static int enter(struct site *site, struct request *request,
 		return error;
 	*actor = engine_actor(site->engine, request->to);
 	/* Relaxed: as in post(). */
-	if (*actor && signal_accepts(AO_load(&(*actor)->xsignal), request->to))
-		return 0;
-	error = send_refusal(*actor, request->to);
-	site_leave(site);
+	if (!*actor ||
+	    !signal_accepts(AO_load(&(*actor)->xsignal), request->to))
+		error = send_refusal(*actor, request->to);
+	else if (unlikely(request->flags & MESSAGE_URGENT))
+		error = send_check_urgent(*actor, request->to);
+	if (error)
+		site_leave(site);
 	return error;
 }
 
@@ -164,14 +165,14 @@ static void settle_time(const struct site *site, struct request *request,
 /* The wait is over; the outcome, and the cell is given up. */
 static int conclude(struct site *site, struct ask *ask, int error)
 {
-	rota_id aim = AO_load(&ask->xaim); /* relaxed: see ask_cascade() */
+	rota_id handler = ask_handler(ask);
 	uint64_t token = ask_token(site, ask);
 	bool withdrawn = error != -ETIMEDOUT;
 	AO_t word;
 
 	if (likely(ask_is_done(ask)) || !ask_leave(ask, withdrawn, &word)) {
 		/* Relaxed: DONE is ours. */
-		last_detail.progress = progress_of(AO_load(&ask->xword));
+		last_detail.progress = ask_progress(AO_load(&ask->xword));
 		last_detail.length = ask->length;
 		error = ask->outcome;
 		if (error == 0 && ask->length < ask->reply_size)
@@ -180,10 +181,10 @@ static int conclude(struct site *site, struct ask *ask, int error)
 		ask_close(site, ask);
 		return error;
 	}
-	last_detail.progress = progress_of(word);
+	last_detail.progress = ask_progress(word);
 	if (withdrawn && word & ASK_STARTED) {
 		site_step_out(site);
-		ask_cascade(aim, token);
+		ask_cascade(handler, token);
 		site_step_in(site);
 	}
 	return error;
@@ -445,6 +446,7 @@ static int start_asking(struct site *site, struct actor *actor,
 
 	if (!ask)
 		return -ENOMEM;
+	ask->is_threads = !local_may_wait();
 	ask->deadline_ns = crew_deadline(&site->engine->crew, request->within);
 	error = start(site, home, ask, actor, request);
 	if (error) {
@@ -506,6 +508,15 @@ static struct ask *cell(struct site *site, const struct rota_asking *asking)
 	return ask_cell(site->engine, asking->token);
 }
 
+/* The same; NULL: it is a copy of one that was ended, or made up. */
+static struct ask *find_cell(struct site *site,
+			     const struct rota_asking *asking)
+{
+	struct ask *ask = cell(site, asking);
+
+	return ask && ask_is_asked(ask, asking->token) ? ask : NULL;
+}
+
 static void end_asking(struct rota_asking *asking, int outcome,
 		       unsigned progress)
 {
@@ -514,24 +525,26 @@ static void end_asking(struct rota_asking *asking, int outcome,
 	asking->progress = progress;
 }
 
+static void end_answered(struct rota_asking *asking, int outcome,
+			 unsigned progress, const void *from, size_t length)
+{
+	if (outcome == 0 && length > asking->reply_size)
+		outcome = -EMSGSIZE;
+	if (outcome == 0 && length > 0)
+		memcpy(asking->reply, from, length);
+	if (outcome == 0 && asking->reply_size > length)
+		memset((char *)asking->reply + length, 0,
+		       asking->reply_size - length);
+	asking->length = length;
+	end_asking(asking, outcome, progress);
+}
+
 static void take_answer(struct site *site, struct ask *ask,
 			struct rota_asking *asking)
 {
-	const void *from = ask->block ? message_plain_payload(ask->block)
-				      : (void *)ask->kept;
-	int outcome = ask->outcome;
-	size_t length = ask->length;
-
-	if (outcome == 0 && length > asking->reply_size)
-		outcome = -EMSGSIZE;
-	if (outcome == 0 && asking->reply_size > 0) {
-		memcpy(asking->reply, from, length);
-		memset((char *)asking->reply + length, 0,
-		       asking->reply_size - length);
-	}
-	asking->length = length;
 	/* Relaxed: DONE is ours. */
-	end_asking(asking, outcome, progress_of(AO_load(&ask->xword)));
+	end_answered(asking, ask->outcome, ask_progress(AO_load(&ask->xword)),
+		     ask_kept(ask), ask->length);
 	forget_asking(ask);
 	ask_close(site, ask);
 }
@@ -540,9 +553,13 @@ static void take_answer(struct site *site, struct ask *ask,
 static void look_at(struct site *site, struct rota_asking *asking,
 		    uint64_t now_ns)
 {
-	struct ask *ask = cell(site, asking);
+	struct ask *ask = find_cell(site, asking);
 	AO_t word;
 
+	if (!ask) {
+		end_asking(asking, -EINVAL, 0);
+		return;
+	}
 	if (ask_is_done(ask)) {
 		take_answer(site, ask, asking);
 		return;
@@ -551,7 +568,7 @@ static void look_at(struct site *site, struct rota_asking *asking,
 		return;
 	forget_asking(ask);
 	if (ask_leave(ask, false, &word))
-		end_asking(asking, -ETIMEDOUT, progress_of(word));
+		end_asking(asking, -ETIMEDOUT, ask_progress(word));
 	else
 		take_answer(site, ask, asking);
 }
@@ -650,14 +667,43 @@ static int wait_for_more(struct site *site, struct rota_asking *askings,
 		       : wait_for_some(site, askings, n, missing, within);
 }
 
-/* The engine is gone, and with it the answers. */
-static void end_all(struct rota_asking *askings, size_t n)
+/* The engine is gone: how it ended. */
+static void take_bequest(struct rota_asking *asking)
 {
-	size_t i;
+	struct bequest bequest;
 
-	for (i = 0; i < n; i++)
-		if (askings[i].token)
-			end_asking(&askings[i], -ESRCH, ROTA_ASK_SENT);
+	switch (estate_take(asking->token, &bequest)) {
+	case ESTATE_TAKEN:
+		end_answered(asking, bequest.outcome, bequest.progress,
+			     bequest.reply, bequest.length);
+		free(bequest.reply);
+		return;
+	case ESTATE_UNKNOWN: /* as far as it may have got */
+		end_asking(asking, -ECONNRESET,
+			   ROTA_ASK_SENT | ROTA_ASK_STARTED);
+		return;
+	default:
+		end_asking(asking, -EINVAL, 0);
+	}
+}
+
+/* The same for several, which are all of that engine. */
+static int take_bequests(struct rota_asking *askings, size_t n, size_t wanted,
+			 int64_t within)
+{
+	uint64_t deadline_ns = clock_deadline(clock_ns(), within);
+	size_t i, n_ended = 0;
+	int error = 0;
+
+	for (i = 0; i < n; i++) {
+		if (askings[i].token && !error)
+			error = estate_await(id_engine(askings[i].token),
+					     deadline_ns);
+		if (askings[i].token && !error)
+			take_bequest(&askings[i]);
+		n_ended += !askings[i].token;
+	}
+	return n_ended >= wanted ? (int)n_ended : error;
 }
 
 static bool is_failure(int error)
@@ -701,12 +747,12 @@ int rota_ask_await(struct rota_asking *askings, size_t n, size_t wanted,
 	if (wanted > n || n > INT32_MAX || (!askings && n > 0))
 		return -EINVAL;
 	error = enter_cells(&site, askings, n);
-	if (error == -EXDEV)
-		return -EINVAL;
-	if (error) {
-		end_all(askings, n); /* or all have ended */
+	if (error == -ENOENT) /* all have ended */
 		return (int)n;
-	}
+	if (error == -ESRCH)
+		return take_bequests(askings, n, wanted, within);
+	if (error)
+		return error == -EXDEV ? -EINVAL : error;
 	error = await_in(&site, askings, n, wanted,
 			 crew_deadline(&site.engine->crew, within));
 	site_leave(&site);
@@ -758,14 +804,14 @@ int rota_ask_quorum(struct rota_asking *askings, size_t n, size_t wanted,
 static bool withdraw(struct site *site, struct ask *ask, uint64_t token,
 		     AO_t *word)
 {
-	rota_id aim = AO_load(&ask->xaim); /* relaxed: see ask_cascade() */
+	rota_id handler = ask_handler(ask);
 
 	forget_asking(ask);
 	if (!ask_leave(ask, true, word))
 		return false;
 	if (*word & ASK_STARTED) {
 		site_step_out(site);
-		ask_cascade(aim, token);
+		ask_cascade(handler, token);
 		site_step_in(site);
 	}
 	return true;
@@ -781,13 +827,21 @@ int rota_ask_cancel(struct rota_asking *asking)
 	if (!asking)
 		return -EINVAL;
 	error = enter_cells(&site, asking, 1);
-	if (error) {
-		end_all(asking, 1);
+	if (error == -ENOENT)
 		return -EALREADY;
+	if (error == -ESRCH) {
+		estate_await(id_engine(asking->token), CLOCK_NEVER);
+		take_bequest(asking);
+		return asking->outcome == -EINVAL ? -EINVAL : -EALREADY;
 	}
-	ask = cell(&site, asking);
-	if (withdraw(&site, ask, asking->token, &word)) {
-		end_asking(asking, -ECANCELED, progress_of(word));
+	if (error)
+		return error;
+	ask = find_cell(&site, asking);
+	if (!ask) {
+		end_asking(asking, -EINVAL, 0);
+		error = -EINVAL;
+	} else if (withdraw(&site, ask, asking->token, &word)) {
+		end_asking(asking, -ECANCELED, ask_progress(word));
 	} else {
 		take_answer(&site, ask, asking);
 		error = -EALREADY;
@@ -828,6 +882,7 @@ static struct ask *get_then(struct site *own, int64_t within,
 	ask->reply_tag = (uint16_t)reply_tag;
 	ask->context = context;
 	ask->deadline_ns = crew_deadline(&own->engine->crew, within);
+	count_begun(own->cache); /* see send_notice() */
 	return ask;
 }
 

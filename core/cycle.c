@@ -568,13 +568,18 @@ void cycle_hand_over(struct local *local)
 	cold_unlock(cold);
 }
 
-/* The token of the request that the turn has in hand; 0: it has none. */
+/* The token of the request that the turn has in hand, or has taken and not
+   passed on; 0: it has none. In no lock: the look may enter an engine. */
 static uint64_t behalf_of(const struct local *local)
 {
 	struct message *message = local->turn.message;
 	struct message_extension *extension =
 		message ? message_extension(message) : NULL;
 
+	if (extension && unlikely(extension->taken != 0))
+		return ask_is_held(extension->taken, local->turn.self)
+			       ? extension->taken
+			       : 0;
 	return extension ? extension->token : 0;
 }
 
@@ -590,8 +595,8 @@ void cycle_set_edge(struct cold *cold, const struct step *step, uint64_t behalf)
 
 static uint64_t set_edge(struct local *local, const struct step *step)
 {
-	struct cold *cold = cold_lock_own(local);
 	uint64_t behalf = behalf_of(local);
+	struct cold *cold = cold_lock_own(local);
 
 	/* The turn's first wait made it; its life has not ended, or it has
 	   been abandoned. */

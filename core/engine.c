@@ -39,6 +39,7 @@
 #include "core/cold.h"
 #include "core/desk.h"
 #include "core/engine.h"
+#include "core/estate.h"
 #include "core/here.h"
 #include "core/offload.h"
 #include "core/options.h"
@@ -298,6 +299,7 @@ static rota_engine *start(const struct rota_config *config)
 		errno = EUSERS;
 		return NULL;
 	}
+	estate_drop(handle);
 	engine->config = *config;
 	engine->handle = handle;
 	engine->number = handle->number;
@@ -869,9 +871,12 @@ static void stop(struct engine *engine, int64_t within,
 		release_joiners(engine);
 	}
 	n_left = offload_stop(engine, clock_left(clock_ns(), deadline), report);
+	estate_open(engine->handle);
 	table_unpublish(engine->handle);
 	for_all_cells(engine, &engine->ask_cells, ask_give_up);
 	await_outside(engine);
+	for_all_cells(engine, &engine->ask_cells, estate_add);
+	estate_settle(engine->handle);
 	/* A spawn that was under way may have slipped in: see [E2]. */
 	if (all_ended)
 		all_ended = end_all(engine, deadline);

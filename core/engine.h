@@ -38,8 +38,9 @@
  */
 struct counters {
 	/*
-	 * begun: actors that became runnable, timers that were armed; done:
-	 * those that went idle or ended. Written so that a reader who sums
+	 * begun: actors that became runnable, timers that were armed, asks
+	 * whose answers come as messages; done: those that went idle or ended,
+	 * or were answered. Written so that a reader who sums
 	 * all done before all begun sees equality only at rest.
 	 */
 	AO_t xbegun;

@@ -4,12 +4,15 @@
  *
  * While a request is in hand its token lies in the message, and whoever takes
  * it, answers or passes it on leaves 0 there. What the handler returns is an
- * answer if the token is still there then.
+ * answer if the token is still there then. One that was taken is noted in a
+ * place of its own: as long as it is held by this actor, what its handler does
+ * is done on behalf of that asker, and cancelled with it.
  *
  * An actor keeps a list of the tokens that it has taken, so that its end can
  * break the promise. Nothing is taken out of that list when an answer is given,
- * by whomever: tokens that are used up are swept out when the list is full, and
- * it doubles if that was of little use. So an answer costs nothing for it.
+ * by whomever: tokens that are used up, or that nobody wants any more, are swept
+ * out when the list is full, and it doubles if that was of little use. So an
+ * answer costs nothing for it.
  */
 #include "core/reply.h"
 
@@ -117,8 +120,10 @@ int rota_is_cancelled(void)
 	if (extension->deadline_ns != CLOCK_NEVER &&
 	    crew_now_ns(&local->engine->crew) >= extension->deadline_ns)
 		return 1;
-	return extension->token &&
-	       !(ask_look(extension->token, &seen) && seen.is_open);
+	if (extension->token)
+		return !(ask_look(extension->token, &seen) && seen.is_open);
+	return extension->taken && ask_look(extension->taken, &seen) &&
+	       seen.is_withdrawn && seen.holder == local->turn.self;
 }
 
 /* ---- for the turn ---- */
@@ -210,12 +215,26 @@ struct promises {
 
 #define FIRST_PROMISES 6
 
+/* Held, and still to be kept? One that nobody wants is used up: its holder may
+   have looked and forgotten it. */
+static bool is_due(uint64_t token, rota_id holder)
+{
+	struct site site = site_here();
+
+	if (!ask_is_held(token, holder))
+		return false;
+	if (rota_reply_is_wanted(token))
+		return true;
+	ask_fail(&site, token, -EPIPE);
+	return false;
+}
+
 static size_t sweep(struct promises *promises, rota_id holder)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < promises->n; i++)
-		if (ask_is_held(promises->token[i], holder))
+		if (is_due(promises->token[i], holder))
 			promises->token[n++] = promises->token[i];
 	promises->n = n;
 	return n;
@@ -301,6 +320,7 @@ static int take_promise(struct local *local, struct message_extension *request,
 		/* In the hand, too: else who breaks the promises of an actor
 		   that is given up might not know that it is one of them. */
 		ask_hold(request->token, local->turn.self);
+		request->taken = request->token;
 		request->token = 0;
 	}
 	worker_leave_hand(&local->worker, was);
@@ -403,6 +423,16 @@ static void give_back(uint64_t token, rota_id holder)
 		answer(token, -EPIPE, NULL, 0);
 }
 
+/* Nobody waits for an answer any more, or the token is used up: why. */
+static int use_up(uint64_t token, struct message_extension *in_hand)
+{
+	int error = answer(token, 0, NULL, 0);
+
+	if (in_hand && (error == -ECANCELED || error == -EALREADY))
+		take_token(local_here(), in_hand);
+	return error;
+}
+
 int rota_forward(rota_token token, rota_id to, unsigned tag,
 		 const void *payload, size_t length, int64_t within)
 {
@@ -417,10 +447,8 @@ int rota_forward(rota_token token, rota_id to, unsigned tag,
 		return -EINVAL;
 	if (in_hand)
 		token = in_hand->token;
-	if (!ask_look(token, &seen))
-		return -EALREADY;
-	if (!seen.is_open)
-		return -ECANCELED;
+	if (!ask_look(token, &seen) || !seen.is_open)
+		return use_up(token, in_hand);
 	ask_hold(token, ROTA_NONE);
 	ask_aim(token, seen.aim, to);
 	error = pass_on(&request, token, &seen);

@@ -85,10 +85,19 @@ void message_discard(struct engine *engine, struct cache *cache,
 		message_put(&engine->messages, cache->messages, message);
 }
 
+static __thread unsigned n_asides; /* of a thread that is no worker */
+
+bool aside_in_thread(void)
+{
+	return n_asides > 0;
+}
+
 struct local *aside_begin(void)
 {
 	struct local *local = local_here();
 
+	if (!local)
+		n_asides++;
 	if (!local || !worker_is_in_hand(&local->worker))
 		return NULL; /* user code has called us */
 	local->turn.marks |= TURN_ASIDE;
@@ -98,8 +107,11 @@ struct local *aside_begin(void)
 
 void aside_end(struct local *local)
 {
-	if (!local)
+	if (!local) {
+		if (!local_here())
+			n_asides--;
 		return;
+	}
 	worker_step_in(&local->worker);
 	local->turn.marks &= ~(uint32_t)TURN_ASIDE;
 	chain_close(local);

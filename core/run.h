@@ -80,6 +80,9 @@ void turn_shut(struct local *local);
 struct local *aside_begin(void);
 void aside_end(struct local *local);
 
+/* Has such a call been made on this thread, which is no worker? */
+bool aside_in_thread(void);
+
 /* Free a message that was handled, or refused: its buffer is not dropped. */
 void message_discard(struct engine *engine, struct cache *cache,
 		     struct message *message);

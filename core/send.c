@@ -102,9 +102,7 @@ int send_refusal(const struct actor *actor, rota_id to)
 								   : -ESRCH;
 }
 
-/* Does an actor that lives by that id let others go first? 0, -EPERM or why it
-   is not sent to. */
-static int check_urgent(const struct actor *actor, rota_id to)
+int send_check_urgent(const struct actor *actor, rota_id to)
 {
 	/* [A1] pairs with make_live(); before the second look at the signal */
 	const struct task_class *class =
@@ -244,7 +242,7 @@ int send_parcel(const struct parcel *parcel)
 	if (!actor || !signal_accepts(AO_load(&actor->xsignal), parcel->to)) {
 		error = send_refusal(actor, parcel->to);
 	} else if (parcel->flags & MESSAGE_URGENT &&
-		   (error = check_urgent(actor, parcel->to)) != 0) {
+		   (error = send_check_urgent(actor, parcel->to)) != 0) {
 		/* nothing was done */
 	} else {
 		message = pack(&site, parcel);

@@ -29,6 +29,10 @@ struct parcel {
 /* Why an id is not sent to: its life is over, or it accepts nothing more. */
 int send_refusal(const struct actor *actor, rota_id to);
 
+/* Does an actor that lives by that id let others go first? 0, -EPERM or why it
+   is not sent to. */
+int send_check_urgent(const struct actor *actor, rota_id to);
+
 /* The deadline of the message in hand; CLOCK_NEVER: none. */
 uint64_t send_inherited_ns(void);
 

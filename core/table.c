@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table - the only things outside engines: their numbers, and who calls
+ * table - the only things outside engines: their numbers, and who calls; and,
+ * at the numbers, what estate.c has to do with
  *
  * Problem:    any thread may call with any id at any time, also while the
  *             engine is being stopped by another thread.
@@ -192,6 +193,11 @@ static void await_callers(unsigned number)
 }
 
 /* ---- numbers ---- */
+
+struct rota_engine *table_handle(unsigned number)
+{
+	return &entries[number];
+}
 
 struct rota_engine *table_reserve(void)
 {

@@ -9,6 +9,7 @@
 #ifndef ROTA_CORE_TABLE_H
 #define ROTA_CORE_TABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <atomic_ops.h>
 
@@ -17,6 +18,7 @@
 #include "sched/wait.h"
 
 struct engine;
+struct estate;
 struct park;
 struct site;
 
@@ -28,6 +30,10 @@ struct rota_engine {
 		next_generation; /* where the next engine of that number starts */
 	int is_taken;
 	int is_stopping;
+	/* Under the lock of estate.c. */
+	struct estate *estate; /* what threads have not taken yet, or NULL */
+	bool is_settling;      /* it is about to be known */
+	bool is_partial;       /* some of it is lost */
 };
 
 /* One per thread that ever called; never freed, reused by later threads. */
@@ -54,6 +60,9 @@ void table_leave(struct thread_record *record);
 
 /* The same for a thread that has announced a call to it already. */
 struct engine *table_engine(unsigned number);
+
+/* The entry of a number, whether it is in use or not. */
+struct rota_engine *table_handle(unsigned number);
 
 /* A free number for an engine, not published yet; NULL: there is none. */
 struct rota_engine *table_reserve(void);

@@ -2,6 +2,8 @@
 /* message - blocks that carry messages */
 #include "mailbox/message.h"
 
+#include <assert.h>
+
 /* 64, 128, ... 65,536, and one that holds the largest payload, with all that a
    message may have besides. */
 static size_t class_size(unsigned class)
@@ -29,8 +31,10 @@ static struct message *get_large(struct message_pools *pools,
 	unsigned class = 1;
 	struct message *message;
 
-	while (class_size(class) < length + lead + MESSAGE_LARGE_HEADER)
+	while (class < MESSAGE_CLASSES &&
+	       class_size(class) < length + lead + MESSAGE_LARGE_HEADER)
 		class ++;
+	assert(class < MESSAGE_CLASSES); /* its length was not checked */
 	message = pool_get(&pools->of[class], &magazines[class]);
 	if (!message)
 		return NULL;

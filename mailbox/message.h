@@ -25,7 +25,7 @@ enum message_flag {
 	MESSAGE_UNCOUNTED = 1 << 1, /* passes the bound: notices, timers */
 	MESSAGE_OWNED = 1 << 2,	    /* the payload is a struct owned */
 	MESSAGE_TIMER = 1 << 3,	    /* the block is a timer's: see core/timer */
-	MESSAGE_EXTENDED = 1 << 4,  /* 24 bytes of deadline, token and trace lie
+	MESSAGE_EXTENDED = 1 << 4,  /* 24 bytes of deadline and tokens lie
 	                               before the payload */
 	MESSAGE_CLOSURE = 1 << 5,   /* the payload is a function and what it has
 	                               captured: see closure.h */
@@ -153,7 +153,8 @@ struct message_extension {
 	uint64_t deadline_ns; /* on the receiver's engine's clock; UINT64_MAX:
 	                         none */
 	uint64_t token; /* names who waits for an answer; 0: nobody does */
-	uint64_t trace; /* 0 */
+	uint64_t taken; /* the same, once the handler has taken it, to answer
+	                   later; else 0 */
 };
 
 _Static_assert(sizeof(struct message_extension) == 24, "as D4 says");

@@ -623,22 +623,75 @@ Test(ask, another_engines_actor_answers, .timeout = HANG)
 
 /* ---- others look ---- */
 
+/* In which order a servant has run these. */
+static struct {
+	uint64_t value[8];
+	size_t n;
+} ran;
+
+static int act_notes(void *arg)
+{
+	ran.value[ran.n++] = (uintptr_t)arg;
+	return 0;
+}
+
+struct urgent {
+	rota_id to;
+	struct tally thread;
+	int result;
+};
+
+static void *thread_asks_urgently(void *arg)
+{
+	struct urgent *urgent = arg;
+	struct act act = {act_notes, (void *)9};
+
+	tally_add(&urgent->thread, (size_t)thread_number());
+	urgent->result = rota_ask_urgent(urgent->to, RUNS, &act, sizeof(act),
+					 NULL, 0, ROTA_FOREVER);
+	return NULL;
+}
+
 Test(ask, urgent_asks_overtake, .timeout = HANG)
 {
+	struct urgent urgent = {.result = 1};
 	struct stall stall = {0};
-	uint64_t value = 4, reply = 0;
-	rota_id id;
+	pthread_t thread;
 
 	engine_start(2);
-	id = servant_spawn(0, NULL);
-	stall_start(&stall, id);
-	for (int i = 0; i < 3; i++)
-		send_value(id, NOTHING, 0);
+	urgent.to = servant_spawn(0, NULL);
+	stall_start(&stall, urgent.to);
+	for (uintptr_t i = 1; i <= 3; i++) {
+		struct act act = {act_notes, (void *)i};
+
+		cr_assert_eq(rota_send(urgent.to, RUNS, &act, sizeof(act)), 0);
+	}
+	thread = thread_start(thread_asks_urgently, &urgent);
+	await_sleep(&urgent.thread);
 	flag_raise(&stall.go);
-	cr_assert_eq(rota_ask_urgent(id, TWICE, &value, sizeof(value), &reply,
-				     sizeof(reply), ROTA_FOREVER),
-		     0);
-	cr_assert_eq(reply, 8);
+	thread_join(thread);
+	quiesce();
+	cr_assert_eq(urgent.result, 0);
+	cr_assert_eq(ran.n, 4);
+	cr_assert_eq(ran.value[0], 9);
+	for (size_t i = 1; i <= 3; i++)
+		cr_assert_eq(ran.value[i], i);
+	engine_stop();
+}
+
+/* Others count on the order of what they are sent. */
+Test(ask, only_those_who_take_urgent_messages_are_asked_urgently,
+     .timeout = HANG)
+{
+	struct urgent urgent = {.result = 1};
+
+	engine_start(2);
+	urgent.to = rota_spawn(engine, &servant_behaviour,
+			       &(struct servant){NULL}, NULL);
+	thread_join(thread_start(thread_asks_urgently, &urgent));
+	cr_assert_eq(urgent.result, -EPERM);
+	cr_assert_eq(ran.n, 0);
+	expect_conserved(0);
 	engine_stop();
 }
 

@@ -221,6 +221,118 @@ Test(asking, a_quorum_that_cannot_be_is_given_up, .timeout = HANG)
 	answered_by_test(HANDLER, 5, play_no_quorum, (int[]){1, -4, -2}, 3);
 }
 
+static int play_all_or_nothing(void *arg)
+{
+	(void)arg;
+	EXPECT(play_start_taken(3) == 0);
+	EXPECT(rota_ask_quorum(asking, 3, 3, ROTA_FOREVER) == -EIO);
+	EXPECT(asking[1].outcome == 5);
+	EXPECT(asking[0].token && asking[2].token);
+	return 0;
+}
+
+Test(asking, a_quorum_of_all_is_given_up_with_the_first, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 3, play_all_or_nothing, (int[]){-1}, 1);
+}
+
+/* Two are asked: one takes the token, the other asks the asker. */
+struct circle {
+	rota_id asker;
+	size_t wanted;
+	int quorum, back;
+	struct flag ended;
+};
+
+static int act_asks_back(void *arg)
+{
+	struct circle *circle = arg;
+
+	circle->back = rota_ask(circle->asker, NOTHING, NULL, 0, NULL, 0,
+				ROTA_FOREVER);
+	return circle->back;
+}
+
+static int act_quorum(void *arg)
+{
+	struct circle *circle = arg;
+	struct act act = {act_asks_back, circle};
+
+	start_one(0, scene.to[0], TAKES, 1, ROTA_FOREVER);
+	rota_ask_start(scene.to[1], RUNS, &act, sizeof(act), NULL, 0,
+		       ROTA_FOREVER, &asking[1]);
+	circle->quorum =
+		rota_ask_quorum(asking, 2, circle->wanted, ROTA_FOREVER);
+	flag_raise(&circle->ended);
+	return 0;
+}
+
+static void start_circle(struct circle *circle)
+{
+	stage(2, 2);
+	circle->asker = servant_spawn(0, NULL);
+	cr_assert_eq(rota_send(circle->asker, RUNS,
+			       &(struct act){act_quorum, circle},
+			       sizeof(struct act)),
+		     0);
+	await_token(&scene.xtoken[0]);
+}
+
+/* Both wait, and none is refused: the first one may fail and end that. */
+static void expect_that_they_wait(struct circle *circle)
+{
+	AWAIT(counters().waits >= 2);
+	for (int i = 0; i < 20; i++)
+		nap();
+	cr_assert_not(flag_is_up(&circle->ended));
+	cr_assert_eq(circle->back, 1);
+}
+
+Test(asking, a_quorum_of_all_closes_no_circle_while_others_may_fail,
+     .timeout = HANG)
+{
+	struct circle circle = {.wanted = 2, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 5, NULL, 0), 0);
+	quiesce();
+	cr_assert_eq(circle.quorum, -EIO);
+	cr_assert(circle.back == 0 || circle.back == -ECANCELED);
+	engine_stop();
+}
+
+/* Whoever of the two is refused. */
+Test(asking, a_quorum_that_needs_the_last_one_may_close_a_circle,
+     .timeout = HANG)
+{
+	struct circle circle = {.wanted = 2, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, NULL, 0), 0);
+	AWAIT(flag_is_up(&circle.ended));
+	quiesce();
+	if (circle.quorum == -EIO)
+		cr_assert_eq(circle.back, -EDEADLK);
+	else
+		cr_assert_eq(circle.quorum, -EDEADLK);
+	engine_stop();
+}
+
+Test(asking, a_quorum_of_less_closes_none, .timeout = HANG)
+{
+	struct circle circle = {.wanted = 1, .back = 1};
+
+	start_circle(&circle);
+	expect_that_they_wait(&circle);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, NULL, 0), 0);
+	quiesce();
+	cr_assert_eq(circle.quorum, 1);
+	cr_assert(circle.back == 0 || circle.back == -ECANCELED);
+	engine_stop();
+}
+
 /* ---- time ---- */
 
 static int play_deadline(void *arg)
@@ -325,6 +437,40 @@ Test(asking, kept_replies_may_have_any_length, .timeout = HANG)
 	run(2, 1, HANDLER, play_long);
 }
 
+#define HUGE_REPLY ((size_t)1 << 20)
+
+static int play_too_long(void *arg)
+{
+	static unsigned char bytes[HUGE_REPLY];
+	size_t lengths[] = {ROTA_MAX_PAYLOAD + 1, 65792, 100000, HUGE_REPLY};
+
+	(void)arg;
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t n = lengths[i];
+
+		EXPECT(rota_ask_start(scene.to[0], LONG, &n, sizeof(n), bytes,
+				      sizeof(bytes), ROTA_FOREVER,
+				      &asking[0]) == 0);
+		EXPECT(rota_ask_await(asking, 1, 1, ROTA_FOREVER) == 1);
+		EXPECT(asking[0].outcome == -EMSGSIZE);
+		EXPECT(asking[0].length == n && bytes[0] == 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t n = lengths[i];
+
+		EXPECT(rota_ask(scene.to[0], LONG, &n, sizeof(n), bytes,
+				sizeof(bytes), ROTA_FOREVER) == 0);
+		EXPECT(bytes[n - 1] == 0x5a);
+	}
+	return 0;
+}
+
+/* There is no room for it while nobody waits. */
+Test(asking, kept_replies_are_no_longer_than_messages, .timeout = HANG)
+{
+	run(2, 1, HANDLER, play_too_long);
+}
+
 /* ---- the end of who has started them ---- */
 
 static int play_leave(void *arg)
@@ -356,22 +502,204 @@ Test(asking, what_a_handler_leaves_is_cancelled, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_WITHDRAWN]), 4);
 	cr_assert_eq(tally_of(&n_begun), 2);
-	cr_assert_eq(counters().late_replies, 2);
+	cr_assert_eq(counters().late_replies, 1);
 	cr_assert_eq(reply[4], 0);
 	engine_stop();
 }
 
-/* The engine's end frees what a thread has started and not ended. */
+/* ---- the end of the engine ---- */
+
+static void expect_ended(size_t i, int outcome, unsigned progress)
+{
+	cr_assert_eq(asking[i].token, 0);
+	cr_assert_eq(asking[i].outcome, outcome, "%zu: %d", i,
+		     asking[i].outcome);
+	cr_assert_eq(asking[i].progress, progress, "%zu: %x", i,
+		     asking[i].progress);
+}
+
+#define SENT ((unsigned)ROTA_ASK_SENT)
+#define STARTED ((unsigned)ROTA_ASK_SENT | (unsigned)ROTA_ASK_STARTED)
+
+/* What a thread has started and not ended keeps its outcome beyond it. */
 Test(asking, what_a_thread_leaves_ends_with_the_engine, .timeout = HANG)
 {
-	stage(2, 3);
-	cr_assert_eq(start_one(0, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
-	cr_assert_eq(start_one(1, scene.to[1], LONG, 5000, ROTA_FOREVER), 0);
-	cr_assert_eq(start_one(2, scene.to[2], TAKES, 5000, ROTA_FOREVER), 0);
+	static unsigned char bytes[6000], none[8];
+	struct rota_asking copy[5];
+	struct hold hold = {0};
+	uint64_t n = 5000;
+
+	stage(2, 4);
+	cr_assert_eq(start_one(0, scene.to[0], TWICE, 21, ROTA_FOREVER), 0);
+	cr_assert_eq(start_one(1, scene.to[0], FAILS, 7, ROTA_FOREVER), 0);
+	cr_assert_eq(rota_ask_start(scene.to[1], LONG, &n, sizeof(n), bytes,
+				    sizeof(bytes), ROTA_FOREVER, &asking[2]),
+		     0);
+	cr_assert_eq(start_one(3, scene.to[2], TAKES, 1, ROTA_FOREVER), 0);
+	quiesce();
+	hold_start(&hold, scene.to[3]);
+	cr_assert_eq(start_one(4, scene.to[3], TWICE, 1, ROTA_FOREVER), 0);
+	memcpy(copy, asking, sizeof(copy));
+	reply[0] = 1;
+	memset(bytes, 1, sizeof(bytes));
 	engine_stop();
-	cr_assert_eq(rota_ask_await(asking, 3, 3, ROTA_FOREVER), 3);
-	for (size_t i = 0; i < 3; i++)
-		cr_assert_eq(asking[i].outcome, -ESRCH);
+	cr_assert_eq(reply[0], 1, "nobody writes to it but the caller");
+	cr_assert_eq(rota_ask_cancel(&asking[0]), -EALREADY);
+	cr_assert_eq(rota_ask_await(asking, 5, 1, ROTA_NOW), 5);
+	expect_ended(0, 0, STARTED);
+	cr_assert_eq(reply[0], 42);
+	cr_assert_eq(asking[0].length, 8);
+	expect_ended(1, 7, STARTED);
+	expect_ended(2, 0, STARTED);
+	cr_assert_eq(asking[2].length, n);
+	memset(none, 0x5a, sizeof(none));
+	cr_assert_eq(memcmp(bytes + n - 8, none, 8), 0);
+	cr_assert_eq(bytes[n], 0);
+	cr_assert_eq(bytes[sizeof(bytes) - 1], 0);
+	expect_ended(3, -EPIPE, STARTED);
+	expect_ended(4, -ESRCH, SENT);
+	/* Once. */
+	cr_assert_eq(rota_ask_await(copy, 4, 4, ROTA_FOREVER), 4);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(copy[i].outcome, -EINVAL);
+	cr_assert_eq(rota_ask_cancel(&copy[4]), -EINVAL);
+}
+
+/* The handler does not return: it may have had an effect, or not begun. */
+Test(asking, what_a_stop_in_vain_leaves_is_known, .timeout = HANG)
+{
+	static struct stall stall;
+	struct act act = {act_stall, &stall};
+
+	stage(2, 1);
+	cr_assert_eq(rota_ask_start(scene.to[0], RUNS, &act, sizeof(act), NULL,
+				    0, ROTA_FOREVER, &asking[0]),
+		     0);
+	cr_assert_eq(start_one(1, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
+	AWAIT(flag_is_up(&stall.begun));
+	cr_assert_eq(rota_stop(engine, ROTA_MS(50)), -ETIMEDOUT);
+	cr_assert_eq(rota_ask_quorum(asking, 2, 1, ROTA_FOREVER), -EIO);
+	expect_ended(0, -ECONNRESET, STARTED);
+	expect_ended(1, -ESRCH, SENT);
+	flag_raise(&stall.go);
+	AWAIT(flag_is_up(&stall.ended));
+}
+
+static void *thread_stop(void *arg)
+{
+	(void)arg;
+	engine_stop();
+	return NULL;
+}
+
+/* Whenever the stop comes, and wherever they wait then. */
+Test(asking, an_outcome_is_true_whenever_the_engine_stops, .timeout = HANG)
+{
+	enum { ROUNDS = SIZED(300, 60), EACH = 8 };
+	size_t n_handled = 0;
+
+	for (size_t round = 0; round < ROUNDS; round++) {
+		size_t n_started = 0;
+		pthread_t thread;
+
+		stage(1, 1);
+		thread = thread_start(thread_stop, NULL);
+		for (size_t i = 0; i < EACH; i++)
+			n_started += start_one(i, scene.to[0], TWICE, i,
+					       ROTA_FOREVER) == 0;
+		cr_assert_eq(rota_ask_await(asking, EACH, EACH, ROTA_FOREVER),
+			     EACH);
+		thread_join(thread);
+		for (size_t i = 0; i < EACH; i++) {
+			int outcome = asking[i].outcome;
+
+			n_handled += outcome == 0;
+			cr_assert(outcome == 0 || outcome == -ESRCH ||
+					  outcome == -ESHUTDOWN,
+				  "%d", outcome);
+			cr_assert(outcome != 0 || reply[i] == 2 * i);
+		}
+		cr_assert_eq(tally_of(&n_begun), n_handled);
+	}
+}
+
+/* They are not kept for ever: until another engine has the number. */
+Test(asking, what_is_left_goes_with_the_engines_number, .timeout = HANG)
+{
+	struct rota_config config = test_config(1);
+
+	config.flags = ROTA_RUN_HERE;
+	stage(1, 1);
+	cr_assert_eq(start_one(0, scene.to[0], TWICE, 1, ROTA_FOREVER), 0);
+	engine_stop();
+	for (size_t i = 0; i < 260; i++) {
+		engine = engine_make(&config);
+		engine_stop();
+	}
+	cr_assert_eq(rota_ask_await(asking, 1, 1, ROTA_FOREVER), 1);
+	expect_ended(0, -EINVAL, 0);
+}
+
+/* ---- copies ---- */
+
+/* The copies of two that have ended, one with an answer, one without; and
+   others, which are in their cells by now, or would be. */
+static int play_copies(struct rota_asking *copy)
+{
+	EXPECT(start_one(8, scene.to[0], TWICE, 1, ROTA_FOREVER) == 0);
+	EXPECT(start_one(9, scene.to[9], TAKES, 1, ROTA_FOREVER) == 0);
+	copy[0] = asking[8];
+	copy[1] = asking[9];
+	while (AO_load_acquire(&scene.xtoken[9]) == 0)
+		nap();
+	EXPECT(rota_ask_await(&asking[8], 1, 1, ROTA_FOREVER) == 1);
+	EXPECT(rota_ask_cancel(&asking[9]) == 0);
+	return play_start_taken(8);
+}
+
+static int play_others(void)
+{
+	for (size_t i = 0; i < 8; i++)
+		EXPECT(asking[i].token != 0);
+	EXPECT(rota_ask_await(asking, 8, 8, ROTA_FOREVER) == 8);
+	for (size_t i = 0; i < 8; i++)
+		EXPECT(asking[i].outcome == 0 && reply[i] == 10 * i);
+	return 0;
+}
+
+static int play_old_copies(void *arg)
+{
+	struct rota_asking copy[2], again[4];
+
+	(void)arg;
+	EXPECT(play_copies(copy) == 0);
+	memcpy(again, copy, sizeof(copy));
+	memcpy(again + 2, copy, sizeof(copy));
+	reply[8] = 5;
+	EXPECT(rota_ask_await(&again[0], 2, 1, ROTA_FOREVER) == 2);
+	EXPECT(again[0].outcome == -EINVAL && again[1].outcome == -EINVAL);
+	EXPECT(again[0].token == 0 && reply[8] == 5);
+	EXPECT(rota_ask_quorum(&again[2], 2, 1, ROTA_FOREVER) == -EIO);
+	EXPECT(again[2].outcome == -EINVAL && again[3].outcome == -EINVAL);
+	for (size_t i = 0; i < 2; i++) {
+		EXPECT(rota_ask_cancel(&copy[i]) == -EINVAL);
+		EXPECT(copy[i].outcome == -EINVAL);
+		EXPECT(rota_ask_cancel(&copy[i]) == -EALREADY);
+	}
+	return play_others();
+}
+
+/* They do no harm to whoever is in their place. */
+Test(asking, old_copies_in_a_handler_lead_nowhere, .timeout = HANG)
+{
+	answered_by_test(HANDLER, 10, play_old_copies,
+			 (int[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
+}
+
+Test(asking, old_copies_in_a_thread_lead_nowhere, .timeout = HANG)
+{
+	answered_by_test(THREAD, 10, play_old_copies,
+			 (int[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
 }
 
 /* ---- cancel ---- */
@@ -486,6 +814,124 @@ Test(asking, a_cancel_cascades, .timeout = HANG)
 	engine_stop();
 }
 
+/* A handler that takes the token, may pass it on, and then asks in turn. */
+struct later {
+	rota_id next;
+	rota_id heir; /* ROTA_NONE: it is not passed on */
+	rota_token token;
+	struct flag begun;
+	struct flag go;
+	int passed, before, result, after;
+	struct flag ended;
+};
+
+static int act_later(void *arg)
+{
+	struct later *later = arg;
+	uint64_t value = 1;
+
+	rota_reply_later(&later->token);
+	if (later->heir != ROTA_NONE)
+		later->passed = rota_forward(later->token, later->heir, TAKES,
+					     &value, 8, ROTA_FOREVER);
+	later->before = rota_is_cancelled();
+	flag_raise(&later->begun);
+	flag_block(&later->go);
+	later->result = rota_ask(later->next, TAKES, &value, sizeof(value),
+				 NULL, 0, ROTA_FOREVER);
+	later->after = rota_is_cancelled();
+	flag_raise(&later->ended);
+	return ROTA_LATER;
+}
+
+static void start_later(struct later *later)
+{
+	struct act act = {act_later, later};
+
+	later->next = scene.to[1];
+	cr_assert_eq(rota_ask_start(scene.to[0], RUNS, &act, sizeof(act), NULL,
+				    0, ROTA_FOREVER, &asking[0]),
+		     0);
+	AWAIT(flag_is_up(&later->begun));
+}
+
+/* ... until it waits for the next one. */
+static void let_it_ask(struct later *later)
+{
+	uint64_t waits = counters().waits;
+
+	flag_raise(&later->go);
+	await_token(&scene.xtoken[1]);
+	AWAIT(counters().waits > waits);
+}
+
+static void expect_cancelled(struct later *later)
+{
+	AWAIT(flag_is_up(&later->ended));
+	cr_assert_eq(later->before, 0);
+	cr_assert_eq(later->result, -ECANCELED);
+	cr_assert_eq(later->after, 1);
+	cr_assert_eq(rota_reply(later->token, 0, NULL, 0), -ECANCELED);
+	engine_stop();
+}
+
+Test(asking, a_cancel_reaches_who_means_to_answer_later, .timeout = HANG)
+{
+	struct later later = {.heir = ROTA_NONE};
+
+	stage(2, 2);
+	start_later(&later);
+	let_it_ask(&later);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	AWAIT(!rota_reply_is_wanted(scene.xtoken[1]));
+	expect_cancelled(&later);
+}
+
+Test(asking, a_cancel_reaches_it_before_it_waits, .timeout = HANG)
+{
+	struct later later = {.heir = ROTA_NONE};
+
+	stage(2, 2);
+	start_later(&later);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	flag_raise(&later.go);
+	expect_cancelled(&later);
+}
+
+/* Then it is another's request. */
+static void passes_on(bool cancels_first)
+{
+	struct later later = {.passed = 1};
+
+	stage(2, 3);
+	later.heir = scene.to[2];
+	start_later(&later);
+	if (cancels_first)
+		cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	let_it_ask(&later);
+	if (!cancels_first)
+		cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	for (int i = 0; i < 20; i++)
+		nap();
+	cr_assert_not(flag_is_up(&later.ended));
+	cr_assert_eq(rota_reply(scene.xtoken[1], 0, NULL, 0), 0);
+	AWAIT(flag_is_up(&later.ended));
+	cr_assert_eq(later.passed, 0);
+	cr_assert_eq(later.result, 0);
+	cr_assert_eq(later.after, 0);
+	engine_stop();
+}
+
+Test(asking, a_cancel_does_not_reach_who_has_passed_it_on, .timeout = HANG)
+{
+	passes_on(false);
+}
+
+Test(asking, nor_does_one_from_before_it_waits, .timeout = HANG)
+{
+	passes_on(true);
+}
+
 /* ---- answers as messages ---- */
 
 struct then {
@@ -583,6 +1029,27 @@ Test(asking, an_answer_may_come_as_a_message, .timeout = HANG)
 	engine_stop();
 }
 
+Test(asking, an_answer_as_a_message_is_no_longer_than_one, .timeout = HANG)
+{
+	size_t most = ROTA_MAX_PAYLOAD - sizeof(struct rota_notice);
+	struct then then[3];
+	rota_id noter;
+
+	stage(2, 1);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then[0] = then_of(scene.to[0], LONG, most);
+	then[1] = then_of(scene.to[0], LONG, most + 1);
+	then[2] = then_of(scene.to[0], LONG, HUGE_REPLY);
+	for (size_t i = 0; i < 3; i++) {
+		ACTS(noter, act_then, &then[i]);
+		quiesce();
+		cr_assert_eq(n_notices(), i + 1);
+		cr_assert_eq(notices.head[i].outcome, i ? -EMSGSIZE : 0);
+		cr_assert_eq(notices.length[i], i ? 0 : most);
+	}
+	engine_stop();
+}
+
 Test(asking, a_failure_comes_as_a_message_too, .timeout = HANG)
 {
 	struct stall stall = {0};
@@ -634,6 +1101,119 @@ Test(asking, an_answer_in_time_clears_its_alarm, .timeout = HANG)
 		nap();
 	quiesce();
 	cr_assert_eq(n_notices(), 50, "one message each");
+	engine_stop();
+}
+
+/* It is something that is still to come, like a timer's message. */
+Test(asking, quiesce_waits_for_answers_as_messages, .timeout = HANG)
+{
+	struct then then[2];
+	uint64_t value = 7;
+	rota_id noter;
+
+	stage(2, 2);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then[0] = then_of(scene.to[0], TAKES, 1);
+	ACTS(noter, act_then, &then[0]);
+	cr_assert_eq(rota_quiesce(engine, ROTA_MS(30)), -ETIMEDOUT);
+	cr_assert_eq(rota_reply(await_token(&scene.xtoken[0]), 0, &value, 8),
+		     0);
+	quiesce();
+	cr_assert_eq(n_notices(), 1);
+	cr_assert_eq(notices.value[0], 7);
+	then[1] = then_of(scene.to[1], TAKES, 1);
+	then[1].within = ROTA_MS(30);
+	ACTS(noter, act_then, &then[1]);
+	quiesce();
+	cr_assert_eq(n_notices(), 2);
+	cr_assert_eq(notices.head[1].outcome, -ETIMEDOUT);
+	engine_stop();
+}
+
+/* ... of whichever engine, and to whoever has ended. */
+Test(asking, quiesce_waits_for_no_answer_longer_than_it_must, .timeout = HANG)
+{
+	rota_engine *first;
+	struct then then;
+	rota_id noter, far;
+
+	engine_start(1);
+	first = engine;
+	noter = spawn(&noter_behaviour, NULL, 0);
+	engine_start(1);
+	far = servant_spawn(0, &scene.xtoken[0]);
+	then = then_of(far, TAKES, 1);
+	cr_assert_eq(rota_send(noter, ACT, &(struct act){act_then, &then},
+			       sizeof(struct act)),
+		     0);
+	await_token(&scene.xtoken[0]);
+	quiesce(); /* it is not this one's */
+	cr_assert_eq(rota_quiesce(first, ROTA_MS(10)), -ETIMEDOUT);
+	rota_actor_stop(noter);
+	cr_assert_eq(rota_join(noter, PATIENCE, NULL), 0);
+	cr_assert_eq(rota_reply_drop(scene.xtoken[0]), 0);
+	engine_stop();
+	engine = first;
+	quiesce();
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_NO_ACTOR]), 1);
+	engine_stop();
+}
+
+static void expect_room(rota_id noter, size_t n)
+{
+	struct hold hold = {0};
+
+	hold_start(&hold, noter);
+	cr_assert_eq(fill(noter, 1), n);
+	hold_end(&hold);
+	quiesce();
+}
+
+/* They come beyond the bound, and do not count in it. */
+Test(asking, answers_as_messages_take_no_room, .timeout = HANG)
+{
+	struct hold hold = {0};
+	struct then then[3];
+	rota_id noter;
+
+	stage(2, 3);
+	noter = spawn(&noter_behaviour, NULL, 4);
+	for (size_t i = 0; i < 3; i++) {
+		then[i] = then_of(scene.to[i], TAKES, 1);
+		ACTS(noter, act_then, &then[i]);
+		await_token(&scene.xtoken[i]);
+	}
+	hold_start(&hold, noter);
+	for (size_t i = 0; i < 3; i++)
+		answer(i, 0);
+	cr_assert_eq(fill(noter, 1), 3);
+	hold_end(&hold);
+	quiesce();
+	cr_assert_eq(n_notices(), 3);
+	expect_room(noter, 3);
+	engine_stop();
+}
+
+/* Where the request could not be sent no message comes, and nothing is left. */
+Test(asking, one_that_was_not_sent_is_forgotten, .timeout = HANG)
+{
+	struct hold hold = {0};
+	struct then then;
+	rota_id noter;
+	uint64_t waits;
+
+	stage(2, 0);
+	noter = spawn(&noter_behaviour, NULL, 0);
+	then = then_of(servant_spawn(1, NULL), TWICE, 1);
+	then.within = ROTA_S(20);
+	hold_start(&hold, then.to); /* it is full */
+	waits = counters().waits;
+	ACTS(noter, act_then, &then);
+	AWAIT(counters().waits > waits);
+	rota_actor_stop(then.to);
+	quiesce();
+	cr_assert(then.result == -ESRCH || then.result == -ESHUTDOWN);
+	cr_assert_eq(n_notices(), 0);
 	engine_stop();
 }
 

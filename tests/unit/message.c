@@ -133,7 +133,7 @@ Test(message, extension_lies_before_the_payload, .init = begin, .fini = end)
 		cr_assert_eq(message_length(message), length);
 		cr_assert_eq(extension->deadline_ns, 1);
 		cr_assert_eq(extension->token, 2);
-		cr_assert_eq(extension->trace, 3);
+		cr_assert_eq(extension->taken, 3);
 		cr_assert_eq((uintptr_t)payload % 8, 0);
 		cr_assert_leq(payload + length, (char *)message + size,
 			      "%zu bytes", length);

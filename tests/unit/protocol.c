@@ -882,11 +882,14 @@ ROTA_BEHAVIOUR(till, till, TILL, NULL);
 
 Test(protocol, asks_are_answered_by_their_types, .init = start, .fini = stop)
 {
-	till_id id = till_spawn(engine, NULL, NULL);
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	till_id id;
 	struct till_bill bill = {0};
 	enum till_mood mood = 0;
 	long total = -1;
 
+	options.flags = ROTA_TAKES_URGENT;
+	id = till_spawn(engine, NULL, &options);
 	cr_assert_eq(till_sell(id, (struct till_sale){500}, &bill, ROTA_S(20)),
 		     0);
 	cr_assert_eq(bill.total, 500);

@@ -86,6 +86,22 @@ Test(reply, a_dropped_token_breaks_the_promise_to_a_thread, .timeout = HANG)
 	dropped(true);
 }
 
+/* One that is held, and that nobody waits for any more. */
+static rota_token unwanted(rota_id id)
+{
+	struct rota_asking asking;
+	uint64_t value = 1;
+	rota_token token;
+
+	AO_store_release(&xtoken, 0);
+	cr_assert_eq(rota_ask_start(id, TAKES, &value, sizeof(value), NULL, 0,
+				    ROTA_FOREVER, &asking),
+		     0);
+	token = await_token(&xtoken);
+	cr_assert_eq(rota_ask_cancel(&asking), 0);
+	return token;
+}
+
 /* ---- the end of who has taken tokens ---- */
 
 #define MANY 40
@@ -164,6 +180,28 @@ Test(reply, an_actor_may_promise_for_ever, .timeout = HANG)
 		cr_assert_eq(rota_ask_await(&asking, 1, 1, PATIENCE), 1);
 		cr_assert_eq(reply, i);
 	}
+	engine_stop();
+}
+
+static uint64_t memory_of_asks(void)
+{
+	return counters().memory_of[ROTA_MEMORY_ASKS];
+}
+
+/* Nor do those stay that nobody wants, and that are never answered. */
+Test(reply, an_actor_may_forget_what_nobody_wants, .timeout = HANG)
+{
+	uint64_t before;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, &xtoken);
+	unwanted(id);
+	before = memory_of_asks();
+	for (size_t i = 0; i < 12000; i++)
+		cr_assert_not(rota_reply_is_wanted(unwanted(id)));
+	cr_assert_eq(memory_of_asks(), before);
+	cr_assert_eq(counters().late_replies, 0);
 	engine_stop();
 }
 
@@ -425,8 +463,116 @@ Test(reply, a_forwarded_request_that_is_lost_died_unanswered, .timeout = HANG)
 	engine_stop();
 }
 
+/* ---- askers that have given up ---- */
+
+Test(reply, a_forward_for_nobody_uses_up_the_token, .timeout = HANG)
+{
+	rota_token token;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, &xtoken);
+	token = unwanted(id);
+	cr_assert_eq(rota_forward(token, id, NOTHING, NULL, 0, ROTA_FOREVER),
+		     -ECANCELED);
+	cr_assert_eq(rota_forward(token, id, NOTHING, NULL, 0, ROTA_FOREVER),
+		     -EALREADY);
+	cr_assert_eq(rota_reply_drop(token), -EALREADY);
+	cr_assert_eq(counters().late_replies, 1);
+	engine_stop();
+}
+
+struct abroad {
+	struct flag begun;
+	struct flag go;
+	rota_id to;
+	int result;
+	int asked; /* afterwards */
+};
+
+static int act_forwards_late(void *arg)
+{
+	struct abroad *abroad = arg;
+
+	flag_raise(&abroad->begun);
+	flag_block(&abroad->go);
+	abroad->result =
+		rota_forward(0, abroad->to, NOTHING, NULL, 0, ROTA_FOREVER);
+	abroad->asked = rota_is_asked();
+	return 0;
+}
+
+Test(reply, a_forward_of_the_request_in_hand_for_nobody, .timeout = HANG)
+{
+	struct abroad abroad = {.result = 1};
+	struct act act = {act_forwards_late, &abroad};
+	struct rota_asking asking;
+
+	engine_start(2);
+	abroad.to = servant_spawn(0, NULL);
+	cr_assert_eq(rota_ask_start(servant_spawn(0, NULL), RUNS, &act,
+				    sizeof(act), NULL, 0, ROTA_FOREVER,
+				    &asking),
+		     0);
+	AWAIT(flag_is_up(&abroad.begun));
+	cr_assert_eq(rota_ask_cancel(&asking), 0);
+	flag_raise(&abroad.go);
+	quiesce();
+	cr_assert_eq(abroad.result, -ECANCELED);
+	cr_assert_eq(abroad.asked, 0);
+	cr_assert_eq(counters().late_replies, 1);
+	engine_stop();
+}
+
+/* Only those that were late, not those that were too many. */
+Test(reply, late_answers_are_those_that_nobody_waits_for, .timeout = HANG)
+{
+	struct asked a;
+	rota_token token;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, &xtoken);
+	a = asked_of(id, TAKES, 1);
+	ask_by(&a, true);
+	token = await_token(&xtoken);
+	cr_assert_eq(reply_value(token, 1), 0);
+	cr_assert_eq(ask_result(&a, true), 0);
+	cr_assert_eq(reply_value(token, 2), -EALREADY);
+	cr_assert_eq(reply_value(token + 12345, 2), -EALREADY);
+	cr_assert_eq(counters().late_replies, 0);
+	cr_assert_eq(reply_value(unwanted(id), 3), -ECANCELED);
+	cr_assert_eq(counters().late_replies, 1);
+	engine_stop();
+}
+
+Test(reply, tokens_of_an_engine_that_is_gone_are_for_nobody, .timeout = HANG)
+{
+	rota_engine *first;
+	struct asked a;
+	rota_token token;
+	rota_id to;
+
+	engine_start(1);
+	first = engine;
+	to = servant_spawn(0, NULL);
+	engine_start(1);
+	a = asked_of(servant_spawn(0, &xtoken), TAKES, 1);
+	ask_by(&a, true);
+	token = await_token(&xtoken);
+	engine_stop();
+	cr_assert_eq(ask_result(&a, true), -EPIPE);
+	cr_assert_eq(rota_forward(token, to, NOTHING, NULL, 0, ROTA_FOREVER),
+		     -ECANCELED);
+	cr_assert_eq(reply_value(token, 1), -ECANCELED);
+	cr_assert_eq(rota_reply_drop(token), -ECANCELED);
+	engine = first;
+	engine_stop();
+}
+
 struct seen {
 	rota_id sender;
+	uint64_t deadline_ns;
 	int result;
 };
 
@@ -439,6 +585,7 @@ static int sees_handle(void *state, unsigned tag, void *payload, size_t length)
 	(void)payload;
 	(void)length;
 	seen.sender = rota_sender();
+	seen.deadline_ns = rota_deadline_here().ns;
 	return 0;
 }
 
@@ -471,6 +618,23 @@ Test(reply, who_asked_stays_the_sender, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(seen.result, 0);
 	cr_assert_eq(seen.sender, asker);
+	engine_stop();
+}
+
+Test(reply, the_askers_deadline_travels_on, .timeout = HANG)
+{
+	struct post post = {.tag = TWICE};
+	struct act act = {act_forward, &post};
+	struct rota_asking asking;
+
+	engine_start(2);
+	post.to = spawn(&sees_behaviour, NULL, 0);
+	cr_assert_eq(rota_ask_start(servant_spawn(0, NULL), RUNS, &act,
+				    sizeof(act), NULL, 0, PATIENCE, &asking),
+		     0);
+	cr_assert_eq(rota_ask_await(&asking, 1, 1, ROTA_FOREVER), 1);
+	cr_assert_eq(asking.outcome, 0);
+	cr_assert_eq(seen.deadline_ns, asking.deadline_ns);
 	engine_stop();
 }
 
@@ -651,7 +815,8 @@ Test(reply, nor_does_it_drive_it, .timeout = HANG)
 	id = servant_spawn(0, &xtoken);
 	asker = puppet_spawn(NULL, 0);
 	ACTS(asker, act_ask_then, &id);
-	quiesce();
+	/* Not until all is quiet: an answer is to come. */
+	AWAIT(rota_run_some(engine, 100) >= 0 && AO_load(&xtoken) != 0);
 	rota_actor_stop(asker);
 	cr_assert_eq(rota_join(asker, PATIENCE, NULL), 0);
 	cr_assert_eq(reply_value(xtoken, 9), 0);

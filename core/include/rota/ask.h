@@ -22,17 +22,22 @@
  *   -EDEADLK     waiting would never end: all in a circle ask each other. Not
  *                handled. rota_last_deadlock() shows the circle
  *   -ECONNRESET  the actor died, or its engine gave up, with the request begun
- *                and unanswered: it may have had an effect
+ *                and unanswered: it may have had an effect. (Or the engine is
+ *                gone, and there was no memory to keep what became of it.)
  *   -EPIPE       who was to answer later has dropped the token. Likewise
  *   -EMSGSIZE    the request is too large (not handled), or the reply is larger
- *                than the memory for it (handled)
+ *                than the memory for it (handled), or than what is kept of one
+ *                for which nobody waits: ROTA_MAX_PAYLOAD for an ask that was
+ *                started, less a struct rota_notice for one that comes as a
+ *                message (handled)
  *   -ENOMEM      not handled; or, for a reply above 40 bytes to an ask that was
  *                started or is to come as a message, handled
- *   -EINVAL, -EPERM  as for rota_send()
+ *   -EINVAL, -EPERM  as for rota_send(); -EINVAL also for an old copy of an ask
+ *                that has ended
  *
  * An answer that comes after the asker has given up does no harm to anybody,
- * and is counted (rota_stats.late_replies). A request that is not handled is a
- * dead letter besides.
+ * and is counted (rota_stats.late_replies); a second one is not. A request that
+ * is not handled is a dead letter besides.
  *
  * When to ask, when to send? Where the next step needs the answer, ask: the
  * turn waits, its worker does not. Where it does not, or where two actors would
@@ -52,7 +57,8 @@ ROTA_EXTERN_C_BEGIN
  * @tag:        0 ... ROTA_MAX_TAG; with ROTA_QUERY if its handler only reads
  * @payload:    the request, @length bytes, copied; may be NULL if that is 0
  * @reply:      where the reply goes; may be NULL if @reply_size is 0
- * @reply_size: room there. A shorter reply is fine, see rota_ask_detail()
+ * @reply_size: room there, as much as you like. A shorter reply is fine, see
+ *              rota_ask_detail()
  * @within:     for all of it, waiting for room included; ROTA_NOW or less is
  *              -ETIMEDOUT at once; ROTA_DEFAULT: what @to was spawned with, or
  *              its engine was started with, or five seconds
@@ -68,7 +74,8 @@ ROTA_API int rota_ask(rota_id to, unsigned tag, const void *payload,
 		      size_t length, void *reply, size_t reply_size,
 		      int64_t within);
 
-/* rota_ask() through the urgent lane. */
+/* rota_ask() through the urgent lane: to whom that is sent, see
+   rota_send_urgent(), else -EPERM. */
 ROTA_API int rota_ask_urgent(rota_id to, unsigned tag, const void *payload,
 			     size_t length, void *reply, size_t reply_size,
 			     int64_t within);
@@ -136,8 +143,8 @@ ROTA_API int rota_deadlock_text(const struct rota_deadlock_step *steps,
 
 /*
  * An ask that was started. In the caller's memory; copied and kept as it likes,
- * but only one copy is to be ended. What is in it is nobody else's: an answer
- * waits in the engine until the asker takes it.
+ * but only one copy is to be ended: others end with -EINVAL then. What is in it
+ * is nobody else's: an answer waits in the engine until the asker takes it.
  */
 struct rota_asking {
 	uint64_t token; /* 0: it has ended */
@@ -151,13 +158,16 @@ struct rota_asking {
 
 /**
  * rota_ask_start() - ask without waiting for the answer
- * @reply:  where rota_ask_await() puts it; must last until then
+ * @reply:  where rota_ask_await() puts it, ROTA_MAX_PAYLOAD bytes at most; must
+ *          last until then
  * @within: how long the sender waits for room, and the receiver may take; or
  *          ROTA_DEFAULT, as in rota_ask()
  * @asking: the ask from now on; ended already if this fails
  *
  * What a handler has started and not ended is cancelled when it returns. A
- * thread or a task has to end what it starts.
+ * thread or a task has to end what it starts. What a thread has started may be
+ * ended when its engine is gone, too: the outcome is what it was, and is kept
+ * until the engine's number goes to another, 250 engines later or so.
  *
  * Context: a handler, a task or any thread; waits for room, as rota_send().
  * Return:  0, or a failure as at the top.
@@ -173,7 +183,8 @@ ROTA_API int rota_ask_start(rota_id to, unsigned tag, const void *payload,
  * @within:  ROTA_NOW: only look
  *
  * Those that have ended have their outcome set, and their reply is where it was
- * to go. An ask whose own time is up has ended.
+ * to go. An ask whose own time is up has ended, and one of which another copy
+ * has ended (its outcome is -EINVAL).
  *
  * Context: a handler (its turn waits), a task or any thread; who has started
  *          them. A thread's must all be of one engine.
@@ -189,7 +200,9 @@ ROTA_API int rota_ask_await(struct rota_asking *askings, size_t n,
  * rota_ask_quorum() - wait until so many of several asks were answered with 0
  *
  * Context, @askings, @n, @within: as in rota_ask_await().
- * Errors:  those, and -EIO: so many have failed that it cannot be any more.
+ * Errors:  those (-EDEADLK only where one is left, and that is needed: while
+ *          there are more, any may fail and end this); and -EIO: so many have
+ *          failed that it cannot be any more.
  * Return:  how many were answered so, @wanted or more; or an error.
  */
 ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
@@ -199,11 +212,14 @@ ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
  * rota_ask_cancel() - end an ask without an answer
  *
  * If its handler has not begun, it will not. If it has, rota_is_cancelled()
- * tells it so, and what it asks in turn ends with -ECANCELED.
+ * tells it so, and its waits end with -ECANCELED: for answers, for room, for the
+ * end of an actor; what is there at once, or needs no wait, is as ever. Likewise
+ * if it has taken the token and not passed it on. But what has returned goes on,
+ * and so does what it has asked by rota_ask_then().
  *
  * Context: as for rota_ask_await(); never waits.
  * Return:  0; -EALREADY: it has ended, or has just been answered: its outcome
- *          is set.
+ *          is set; -EINVAL: another copy of it has ended.
  */
 ROTA_API int rota_ask_cancel(struct rota_asking *asking);
 
@@ -224,6 +240,8 @@ struct rota_notice {
  *
  * The handler goes on at once. On success exactly one message comes, with the
  * answer or a failure, in order like all others, and beyond the mailbox's bound.
+ * It asks for the actor, not for the handler: where what that handles is cancelled
+ * later, this is not (but the deadline of the message in hand holds for it, too).
  *
  * Context: a handler of an actor; waits for room, as rota_send().
  * Errors:  those at the top; no message comes then. -EPERM: no actor's handler
@@ -255,8 +273,9 @@ ROTA_API int rota_answer(int result, const void *reply, size_t length);
 /**
  * rota_is_cancelled() - is what this handler does in vain?
  *
- * 1 if who asked does not wait any more, if the deadline of the message in hand
- * has passed, or if the actor is being stopped; else 0, and outside a handler.
+ * 1 if who asked does not wait any more (and this handler has not answered, nor
+ * passed the request on), if the deadline of the message in hand has passed, or
+ * if the actor is being stopped; else 0, and outside a handler.
  */
 ROTA_API int rota_is_cancelled(void);
 
@@ -273,8 +292,10 @@ typedef uint64_t rota_token;
  * rota_reply_later() - take the token of the request in hand
  * @token: set on success
  *
- * Somebody has to answer with it. If this actor ends before, and has not
- * forwarded it, the asker gets -EPIPE.
+ * Somebody has to answer with it, drop or forward it, also if nobody waits any
+ * more: until then it takes some memory. If this actor ends before, and has not
+ * forwarded it, the asker gets -EPIPE. (Of those that nobody wants some are
+ * used up as the actor takes more.)
  *
  * Context: a handler.
  * Errors:  -EINVAL nobody has asked, or it was answered; -EPERM outside a
@@ -288,8 +309,9 @@ ROTA_API int rota_reply_later(rota_token *token);
  * @result, @reply, @length: as in rota_answer()
  *
  * Context: a handler or any thread; never waits.
- * Errors:  -ECANCELED nobody waits any more (the token is used up); -EALREADY
- *          it was used up before; -ENOMEM, -EPERM as for rota_send().
+ * Errors:  -ECANCELED nobody waits any more, or the asker's engine is gone (the
+ *          token is used up); -EALREADY it was used up before, or was never
+ *          one; -ENOMEM, -EPERM as for rota_send().
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_reply(rota_token token, int result, const void *reply,
@@ -298,7 +320,7 @@ ROTA_API int rota_reply(rota_token token, int result, const void *reply,
 /* The asker gets -EPIPE. Otherwise as rota_reply(). */
 ROTA_API int rota_reply_drop(rota_token token);
 
-/* 1 if somebody still waits for that answer, else 0. */
+/* 1 if somebody still waits for that answer, else 0: then it is to be dropped. */
 ROTA_API int rota_reply_is_wanted(rota_token token);
 
 /**

@@ -106,7 +106,7 @@ ROTA_EXTERN_C_END
  *	rota_id NAME_id(const NAME_cell *cell);
  *
  * which are the calls above. The state is copied; options say how large the
- * mailbox is. (An actor on a thread of its own will be asked for there, too.)
+ * mailbox is, and whether it has a thread of its own.
  */
 #define ROTA_CELL(name, T, destroy)                                           \
 	ROTA__ASSERT(sizeof(T) <= ROTA_MAX_STATE,                             \

@@ -237,8 +237,10 @@ ROTA_API int rota_stop_report(rota_engine *engine, int64_t within,
 /**
  * rota_quiesce() - wait until nothing is queued, running, waiting or timed
  *
- * Handlers of abandoned actors are not waited for. Sees all that was sent before the call, and all that follows from it. What
- * other threads send meanwhile may or may not be waited for.
+ * Nor are there answers to come as messages (rota_ask_then()). Handlers of
+ * abandoned actors are not waited for. Sees all that was sent before the call,
+ * and all that follows from it. What other threads send meanwhile may or may not
+ * be waited for.
  *
  * Context: any thread that is not a worker.
  * Errors:  -ETIMEDOUT; -EDEADLK: called from a handler, from a function

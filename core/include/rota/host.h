@@ -27,11 +27,12 @@
  * each time, but while turns or tasks wait only the same: a handler that waited
  * goes on on the thread where it began.
  *
- * A call that waits (rota_send() to a full mailbox, rota_join(), rota_flush(),
- * rota_quiesce(), rota_task_join(), rota_task_group_wait(), rota_stop()), made
- * outside handlers by the thread that drove last, drives the engine that it is
- * about, until it has what it waits for. (rota_sleep() is about none: there the
- * thread sleeps.) From other threads such calls sleep, until that thread drives.
+ * A call that waits (rota_send() to a full mailbox, rota_ask(), rota_call(),
+ * rota_ask_await(), rota_join(), rota_flush(), rota_quiesce(), rota_task_join(),
+ * rota_task_group_wait(), rota_stop(), and what is made of these), made outside
+ * handlers by the thread that drove last, drives the engine that it is about,
+ * until it has what it waits for. (rota_sleep() is about none, and rota_offload()
+ * waits for a helper: there the thread sleeps.) From other threads such calls sleep, until that thread drives.
  *
  * rota_stop() drives on whichever thread it is called, unless turns wait on
  * another: then that one has to drive in time, else their stacks and all of the
