@@ -179,7 +179,6 @@ struct cold {
 	/* About the block, whoever owns it: not reset with the owner. */
 	enum handed handed;
 	struct cold *next_handed; /* in that chain */
-	AO_t mark;		  /* the last walk that has come by */
 };
 
 /* A free block is linked through its bytes 16 to 39. */

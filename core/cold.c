@@ -31,7 +31,6 @@ void cold_carve(void *block, uint32_t number, uint32_t parameter)
 	cold->xlock = AO_TS_INITIALIZER;
 	cold->number = number;
 	cold->handed = HANDED_NOT;
-	cold->mark = 0;
 }
 
 void cold_release(struct engine *engine, struct cache *cache, struct cold *cold)

@@ -11,27 +11,58 @@
  *             leads back, and a second time over the very same waits, the wait
  *             would never end. A turn goes a few steps only; if the edges go
  *             on, the monitor takes over (cycle_tick()).
+ *             An actor that handles several queries at a time waits for as
+ *             many others. Who waits for the answer of one of them is held up
+ *             by that one; all else by each, so that it is stuck as soon as one
+ *             of them is. There the way forks: a walk notes which wait it took,
+ *             and where a way ends it turns back to the last fork and takes the
+ *             next. What it has found is gone round along the same waits.
  *             The monitor works in passes. A pass takes all that was handed
- *             over before it began, and walks from each; a walk ends where
- *             another walk of the same pass has come through, so that a pass
- *             visits each wait about once. It does some steps per tick.
+ *             over before it began, and walks from each. Its walks leave marks,
+ *             and turn back where one of them has come by, so that a pass
+ *             visits each wait about once, however many ways lead there; where
+ *             a walk comes to a mark that lies on its own way it has found a
+ *             circle. It does some steps per tick.
  *             Nothing is missed by that: a circle is handed over after its last
  *             edge was written, and does not change any more. So it stands as
  *             it is from before the pass began, and the first walk of the pass
- *             that comes to it goes round it and finds it, whether it started
- *             on it or not. (Hence HANDED_AGAIN: what is handed over while it
- *             stands in a pass belongs to the next.)
+ *             that comes to it leaves its mark at one of its waits first. From
+ *             there it comes to all others before it turns back, whichever it
+ *             takes at forks: also to the last one, which leads to that mark
+ *             while it lies on the way still. (Hence HANDED_AGAIN: what is
+ *             handed over while it stands in a pass belongs to the next.)
+ *             The circle that is found there need not be that one, as the way
+ *             may have left it and come back: over waits that have ended since,
+ *             say, or another wait than the one that we open. So where a walk
+ *             that came to forks has found something the marks are forgotten,
+ *             and its start is walked from again in the next pass.
+ *             If what it has found ends by itself, as a wait in it has a
+ *             deadline, this would be repeated until then. So a pass goes along
+ *             no such waits at first; and once more along all of them from
+ *             where it has met some, for room that is waited for beside them.
  * Rejected:   refusing the wait (a program would fail because its mailboxes
  *             are small); time-outs; walking to the end at each wait (quadratic
- *             in a pipeline that is backed up).
+ *             in a pipeline that is backed up); marks in the actors' blocks
+ *             (monitors of several engines would write over each other's).
+ * Limits:     of several circles that have a way in common, of which one ends
+ *             by itself, one with a wait for room and another such end may be
+ *             found only when the first has ended.
  * Invariants: I1 an edge holds exactly while its wait word says WAITING with
  *                the edge's sequence.
- *             I2 a block is in one chain at most: xhanded or pass, while its
- *                `handed` says so. It may have changed hands there: blocks are
- *                type-stable, and the walk starts from who owns it then.
+ *             I2 a block is in one chain at most, or is `walked`: xhanded, pass
+ *                or later, while its `handed` says so. It may have changed hands
+ *                there: blocks are type-stable, and the walk starts from who
+ *                owns it then.
+ *             I3 the forks of a walk are those on the way from its start to
+ *                where it is, in their order, and the numbers before them grow.
+ *                A mark lies on that way exactly if it has one of these numbers
+ *                or the last.
+ *             I4 behind a mark of the pass that does not lie on the way all was
+ *                walked, or the marks have been forgotten since.
  * Orderings:  [L1] see spin.h; publish an edge under one's own lock, then
  *             read others' under theirs: of two turns that close a circle at
- *             once, the one that locks second sees the other's edge.
+ *             once, the one that locks second sees the other's edge. At a fork
+ *             too, where one comes by again and again: see reads_next().
  *             [G1] hand_over() -> take_handed(): the links of the chain.
  */
 #include "core/cycle.h"
@@ -78,17 +109,6 @@ static void leave(struct site *site, struct cold *cold)
 	site_leave(site);
 }
 
-/* Has an earlier walk of the pass come through here? From now on one has. */
-static bool is_known(struct cold *cold, const struct marks *marks)
-{
-	AO_t mark = cold->mark;
-
-	if (!marks->own || id_engine(cold->owner) != id_engine(marks->any))
-		return false;
-	cold->mark = marks->own;
-	return mark >= marks->first && mark < marks->own;
-}
-
 static bool is_same(struct wait_ticket a, struct wait_ticket b)
 {
 	return a.wait == b.wait && a.sequence == b.sequence;
@@ -102,113 +122,407 @@ static bool holds(const struct step *step)
 		       (step->ticket.sequence | WAIT_WAITING);
 }
 
-/*
- * Of an actor that handles several queries at a time: the wait that holds up
- * who has come to it. Who waits for the answer of one of them is held up by
- * that one; all else by each, and if the walk began with one of them, that
- * closes it. False: by none.
- */
-static bool pick(const struct cold *cold, struct walk *walk, struct step *step)
-{
-	enum reads_answer answer = READS_NOT;
-	struct step other;
+enum way {
+	WAY_GOES_ON,
+	WAY_ENDS,   /* whatever is taken at forks, or leads where it is known */
+	WAY_CLOSES, /* leads back to the wait of the start */
+	WAY_STRAYS  /* leads into another circle; one with marks, into any */
+};
 
-	if (walk->via)
-		answer = reads_answering(cold, walk->via, step);
-	if (answer != READS_NOT)
-		return answer == READS_WAITS;
-	if (walk->at == walk->start && walk->first.wait)
-		if (is_same(step->ticket, walk->first) ||
-		    reads_waits_in(cold, walk->first, step))
-			return true;
-	if (reads_nth(cold, 1, &other) && walk->fork == ROTA_NONE)
-		walk->fork = cold->owner;
-	return holds(step) || reads_nth(cold, 0, step);
+/* ---- marks ---- */
+
+/* That of the place; or where it is to be, which is empty. */
+static struct way_mark *mark_at(const struct marks *marks,
+				struct wait_ticket place)
+{
+	uint64_t hash = ((uintptr_t)place.wait ^ place.sequence) *
+			UINT64_C(0x9e3779b97f4a7c15);
+	size_t i = (size_t)(hash >> 32);
+	struct way_mark *mark;
+
+	do
+		mark = &marks->mark[i++ & (marks->size - 1)];
+	while (mark->number >= marks->pass && !is_same(mark->place, place));
+	return mark;
+}
+
+/* It is more than half empty after one more step, which leaves two at most. */
+static bool have_room(const struct marks *marks)
+{
+	return marks->n + 2 <= marks->size / 2;
+}
+
+static bool grow_marks(struct marks *marks)
+{
+	struct marks larger = *marks;
+	size_t i;
+
+	larger.size = marks->size ? 2 * marks->size : 64;
+	larger.mark = calloc(larger.size, sizeof(larger.mark[0]));
+	if (!larger.mark)
+		return false;
+	for (i = 0; i < marks->size; i++)
+		if (marks->mark[i].number >= marks->pass)
+			*mark_at(&larger, marks->mark[i].place) =
+				marks->mark[i];
+	free(marks->mark);
+	*marks = larger;
+	return true;
+}
+
+/* Where it has come by is new from here on. */
+static void forget_marks(struct marks *marks)
+{
+	marks->pass = marks->last + 1;
+	marks->n = 0;
+}
+
+/* The number before its i-th fork. */
+static uint64_t number_before(const struct walk *walk, unsigned i)
+{
+	return i < walk->n_forks ? walk->fork[i].mark : walk->mark;
+}
+
+/* The first fork behind where it left that number; false: that is not on the
+   way to where it is, it has turned back from there. */
+static bool find_number(const struct walk *walk, uint64_t number,
+			unsigned *fork)
+{
+	unsigned low = 0, high = walk->n_forks;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (number_before(walk, middle) < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*fork = low;
+	return number_before(walk, low) == number;
+}
+
+/* The walk comes by. If it is back on its own way, STRAYS, with the first fork
+   of the circle; ENDS if it, or another one of the pass, was here and left. */
+static enum way come_by(struct walk *walk, struct wait_ticket place)
+{
+	struct marks *marks = walk->marks;
+	struct way_mark *mark;
+
+	if (!marks)
+		return WAY_GOES_ON;
+	mark = mark_at(marks, place);
+	if (mark->number >= marks->pass)
+		return find_number(walk, mark->number, &walk->circle.fork)
+			       ? WAY_STRAYS
+			       : WAY_ENDS;
+	*mark = (struct way_mark){place, walk->mark};
+	marks->n++;
+	return WAY_GOES_ON;
+}
+
+/* The wait that leads on is *step. */
+static enum way take(struct walk *walk, const struct step *step)
+{
+	enum way way;
+
+	if (!holds(step))
+		return WAY_ENDS;
+	way = come_by(walk, step->ticket);
+	if (way == WAY_STRAYS) {
+		walk->circle.start = walk->at;
+		walk->circle.first = step->ticket;
+	}
+	return way;
+}
+
+/* ---- forks ---- */
+
+static void choose(struct walk *walk, struct wait_ticket ticket)
+{
+	walk->fork[walk->n_forks++] = (struct fork){
+		walk->at, ticket, walk->n_steps, walk->signature, walk->mark};
+	walk->has_forked = true;
+	if (walk->marks)
+		walk->mark = ++walk->marks->last;
+}
+
+/* To the last fork, where the next wait is to be taken. False: there is none. */
+static bool turn_back(struct walk *walk)
+{
+	const struct fork *last;
+
+	if (walk->goes_round || walk->n_forks == 0)
+		return false;
+	last = &walk->fork[--walk->n_forks];
+	walk->at = last->at;
+	walk->via = 0;
+	walk->taken = last->ticket.wait;
+	walk->n_steps = last->n_steps;
+	walk->signature = last->signature;
+	walk->mark = last->mark;
+	return true;
+}
+
+static enum way come_by_fork(struct walk *walk)
+{
+	struct circle *circle = &walk->circle;
+	enum way way =
+		come_by(walk, (struct wait_ticket){NULL, (AO_t)walk->at});
+
+	if (way == WAY_STRAYS) {
+		circle->start = walk->at;
+		circle->first = walk->fork[circle->fork++].ticket;
+	}
+	return way;
+}
+
+/* The next one of the waits here, each of which holds up who has come. */
+static enum way follow_next(struct walk *walk, struct cold *cold,
+			    struct step *step)
+{
+	enum way way = walk->taken ? WAY_GOES_ON : come_by_fork(walk);
+	struct reading *reading;
+
+	if (way != WAY_GOES_ON)
+		return way;
+	reading = reads_next(cold, walk->taken);
+	if (!reading)
+		return WAY_ENDS;
+	choose(walk, reading->step.ticket);
+	*step = reading->step;
+	return take(walk, step);
+}
+
+/* The one that was taken when the circle was found. */
+static enum way follow_taken(struct walk *walk, struct cold *cold,
+			     struct step *step)
+{
+	const struct fork *fork = &walk->fork[walk->n_forks];
+	struct reading *reading;
+
+	if (walk->n_forks == walk->max_forks || fork->at != walk->at)
+		return WAY_ENDS;
+	walk->n_forks++;
+	reading = reads_of(cold, fork->ticket);
+	if (!reading)
+		return WAY_ENDS;
+	*step = reading->step;
+	return take(walk, step);
 }
 
 /*
- * The wait that leads on from where the walk is, if there is one right now, and
- * no earlier walk of the pass has followed it.
+ * At an actor that handles several queries at a time. Who waits for the answer
+ * of one of them is held up by that one; all else by each, and if the walk
+ * began with one of them, that closes it.
  */
-static bool follow(struct walk *walk, struct step *step)
+static enum way follow_reads(struct walk *walk, struct cold *cold,
+			     struct step *step)
 {
-	struct site site;
-	struct cold *cold = visit(&site, walk->at);
-	bool leads_on;
+	enum reads_answer answer = READS_NOT;
+	struct reading *reading = NULL;
 
-	if (!cold)
-		return false;
-	*step = (struct step){walk->at,		 cold->edge_to,
-			      cold->edge,	 cold->edge_ends,
-			      cold->edge_ticket, cold->edge_token};
-	if (unlikely(cold->run != NULL))
-		leads_on = pick(cold, walk, step) && holds(step);
-	else
-		leads_on = holds(step) && !is_known(cold, &walk->marks);
-	leave(&site, cold);
-	/* An ask that is open now was open as the wait was looked at. */
-	if (leads_on && step->edge == EDGE_ASK)
-		step->to = ask_edge(step->token);
-	return leads_on && step->to != ROTA_NONE;
+	if (walk->via)
+		answer = reads_answering(cold, walk->via, &reading);
+	if (answer == READS_RUNS)
+		return WAY_ENDS;
+	if (!reading && !walk->taken && walk->at == walk->start &&
+	    walk->first.wait)
+		reading = reads_of(cold, walk->first);
+	if (reading) {
+		*step = reading->step;
+		return take(walk, step);
+	}
+	return walk->goes_round ? follow_taken(walk, cold, step)
+				: follow_next(walk, cold, step);
 }
 
 /* ---- walking ---- */
 
-enum way {
-	WAY_GOES_ON,
-	WAY_ENDS,   /* or is known */
-	WAY_CLOSES, /* leads back to the wait of the start */
-	WAY_STRAYS /* leads into a circle that the start is not on: walk.at is */
-};
-
-static void walk_begin(struct walk *walk, rota_id start,
-		       struct wait_ticket first, struct marks marks)
+/* The wait that leads on from where the walk is, if there is one right now. */
+static enum way follow(struct walk *walk, struct step *step)
 {
-	*walk = (struct walk){.start = start,
-			      .first = first,
-			      .at = start,
-			      .signature = 1,
-			      .marks = marks};
+	struct site site;
+	struct cold *cold = visit(&site, walk->at);
+	enum way way;
+
+	if (!cold)
+		return WAY_ENDS;
+	*step = (struct step){walk->at,		 cold->edge_to,
+			      cold->edge,	 cold->edge_ends,
+			      cold->edge_ticket, cold->edge_token};
+	if (unlikely(cold->run != NULL || walk->taken != NULL))
+		way = follow_reads(walk, cold, step);
+	else
+		way = take(walk, step);
+	leave(&site, cold);
+	/* An ask that is open now was open as the wait was looked at. */
+	if (way == WAY_GOES_ON && step->edge == EDGE_ASK)
+		step->to = ask_edge(step->token);
+	return way == WAY_GOES_ON && step->to == ROTA_NONE ? WAY_ENDS : way;
+}
+
+/* Field by field, as most walks are of a turn and end soon: what a circle has
+   is set where one is found. */
+static void walk_begin(struct walk *walk, rota_id start,
+		       struct wait_ticket first, struct fork *fork,
+		       unsigned max_forks)
+{
+	walk->start = start;
+	walk->first = first;
+	walk->at = start;
+	walk->via = 0;
+	walk->taken = NULL;
+	walk->milestone.wait = NULL;
+	walk->n_steps = 0;
+	walk->signature = 1;
+	walk->fork = fork;
+	walk->n_forks = 0;
+	walk->max_forks = max_forks;
+	walk->has_forked = false;
+	walk->goes_round = false;
+	walk->without_ends = false;
+	walk->has_met_ends = false;
+	walk->marks = NULL;
+	walk->mark = 0;
+}
+
+/* Along the forks that another walk has come by. */
+static void round_begin(struct walk *round, rota_id start,
+			struct wait_ticket first, struct fork *fork,
+			unsigned n_forks)
+{
+	walk_begin(round, start, first, fork, n_forks);
+	round->goes_round = true;
+	round->way_out.edge = EDGE_NONE;
+	round->some_end = false;
+}
+
+static void note_way_out(struct walk *walk, const struct step *step)
+{
+	if (walk->way_out.edge == EDGE_NONE ||
+	    (walk->way_out.edge != EDGE_ROOM && step->edge == EDGE_ROOM))
+		walk->way_out = *step;
+	walk->some_end |= step->ends;
 }
 
 static void note_step(struct walk *walk, const struct step *step)
 {
 	if (walk->n_steps == 0)
 		walk->first = step->ticket;
-	if (walk->way_out.edge == EDGE_NONE ||
-	    (walk->way_out.edge != EDGE_ROOM && step->edge == EDGE_ROOM))
-		walk->way_out = *step;
-	walk->some_end |= step->ends;
+	if (walk->goes_round)
+		note_way_out(walk, step);
 	walk->signature = (walk->signature ^ step->ticket.sequence ^
 			   step->from ^ (step->to << 1)) *
 			  UINT64_C(0x9e3779b97f4a7c15);
 	walk->at = step->to;
 	walk->via = step->edge == EDGE_ASK ? step->token : 0;
+	walk->taken = NULL;
 	walk->n_steps++;
 	if ((walk->n_steps & (walk->n_steps - 1)) == 0)
 		walk->milestone = step->ticket;
 }
 
+/* Of a walk without marks: does it lead to where that has been before? */
+static enum way look_back(struct walk *walk, const struct step *step)
+{
+	struct circle *circle = &walk->circle;
+
+	if (walk->n_steps == 0 || walk->marks)
+		return WAY_GOES_ON;
+	if (is_same(step->ticket, walk->first)) {
+		circle->start = walk->start;
+		circle->first = walk->first;
+		/* The first one may have been at the start. */
+		circle->fork = walk->n_forks > 0 && walk->fork[0].n_steps == 0;
+		return WAY_CLOSES;
+	}
+	/* Nor is there anything new behind it if it has turned back there. */
+	return is_same(step->ticket, walk->milestone) ? WAY_STRAYS
+						      : WAY_GOES_ON;
+}
+
+#define FEW_FORKS 8
+
+static bool grow_forks(struct walk *walk)
+{
+	unsigned n = walk->max_forks ? 2 * walk->max_forks : FEW_FORKS;
+	struct fork *fork = realloc(walk->fork, n * sizeof(*fork));
+
+	if (!fork)
+		return false;
+	walk->fork = fork;
+	walk->max_forks = n;
+	return true;
+}
+
+static bool has_room(const struct walk *walk)
+{
+	return walk->goes_round || (walk->n_forks < walk->max_forks &&
+				    (!walk->marks || have_room(walk->marks)));
+}
+
+/* For one more step. A walk without marks has what it has; false, too, if there
+   is no memory. */
+static bool make_room(struct walk *walk)
+{
+	return walk->marks &&
+	       (walk->n_forks < walk->max_forks || grow_forks(walk)) &&
+	       (have_room(walk->marks) || grow_marks(walk->marks));
+}
+
+static bool is_left_out(struct walk *walk, const struct step *step)
+{
+	if (!walk->without_ends || !step->ends || step->edge == EDGE_ROOM)
+		return false;
+	walk->has_met_ends = true;
+	return true;
+}
+
 /*
- * Go on for some steps at most, which are taken off. Circles without the start
- * are found in Brent's way: a milestone, set anew after 1, 2, 4, ... steps, is
- * passed again.
+ * Go on for some steps at most, which are taken off. Without marks, circles
+ * that the start is not on are found in Brent's way: a milestone, set anew after
+ * 1, 2, 4, ... steps, is passed again.
  */
 static enum way walk_on(struct walk *walk, unsigned *n_steps)
 {
 	struct step step;
+	enum way way;
 
 	while (*n_steps > 0) {
+		if (unlikely(!has_room(walk)) && !make_room(walk)) {
+			*n_steps = 0;
+			break;
+		}
 		(*n_steps)--;
-		if (!follow(walk, &step))
-			return WAY_ENDS;
-		if (walk->n_steps > 0 && is_same(step.ticket, walk->first))
-			return WAY_CLOSES;
-		if (walk->n_steps > 0 && is_same(step.ticket, walk->milestone))
-			return WAY_STRAYS;
+		way = follow(walk, &step);
+		if (way == WAY_GOES_ON)
+			way = is_left_out(walk, &step) ? WAY_ENDS
+						       : look_back(walk, &step);
+		if (way == WAY_ENDS && turn_back(walk))
+			continue;
+		if (way != WAY_GOES_ON)
+			return way;
 		note_step(walk, &step);
 	}
 	return WAY_GOES_ON;
+}
+
+/* Once more round what @walk has gone round. */
+static void go_again(struct walk *round, const struct walk *walk)
+{
+	round_begin(round, walk->start, walk->first, walk->fork,
+		    walk->max_forks);
+}
+
+/* Round what @search has found. */
+static void go_round(struct walk *round, const struct walk *search)
+{
+	const struct circle *circle = &search->circle;
+
+	round_begin(round, circle->start, circle->first,
+		    search->fork + circle->fork,
+		    search->n_forks - circle->fork);
 }
 
 /* ---- opening ---- */
@@ -262,12 +576,17 @@ static int overdraw(const struct step *step)
 	return 0;
 }
 
-/* -EDEADLK: none of its waits ends unless one is given up. */
-static int open_circle(const struct walk *walk)
+static bool ends_by_itself(const struct walk *round)
 {
-	if (walk->way_out.edge == EDGE_ROOM)
-		return overdraw(&walk->way_out);
-	return walk->some_end ? 0 : -EDEADLK;
+	return round->way_out.edge != EDGE_ROOM && round->some_end;
+}
+
+/* -EDEADLK: none of its waits ends unless one is given up. */
+static int open_circle(const struct walk *round)
+{
+	if (round->way_out.edge == EDGE_ROOM)
+		return overdraw(&round->way_out);
+	return ends_by_itself(round) ? 0 : -EDEADLK;
 }
 
 /* ---- the circle, to be shown ---- */
@@ -343,18 +662,18 @@ static struct rota_deadlock_step drawn_of(const struct step *step)
 	return drawn;
 }
 
-/* From that wait on. NULL: it is none any more, or there is no memory. */
-static struct deadlock *draw(const struct step *victim)
+/* NULL: it is none any more, or there is no memory. */
+static struct deadlock *draw(const struct walk *round)
 {
 	struct deadlock *circle = NULL;
 	struct walk walk;
 	size_t n = 0;
 
-	walk_begin(&walk, victim->from, victim->ticket, (struct marks){0});
+	go_again(&walk, round);
 	for (;;) {
 		struct step step;
 
-		if (!follow(&walk, &step))
+		if (follow(&walk, &step) != WAY_GOES_ON)
 			break;
 		if (n > 0 && is_same(step.ticket, walk.first)) {
 			circle->n = n;
@@ -489,30 +808,29 @@ int rota_deadlock_text(const struct rota_deadlock_step *steps, size_t n,
 static AO_TS_t deciding = AO_TS_INITIALIZER;
 
 /* Is the circle what it was? */
-static bool stands(const struct walk *walk)
+static bool stands(const struct walk *round)
 {
-	unsigned n_steps = (unsigned)walk->n_steps + 1;
+	unsigned n_steps = (unsigned)round->n_steps + 1;
 	struct walk again;
 
-	walk_begin(&again, walk->start, walk->first, (struct marks){0});
+	go_again(&again, round);
 	return walk_on(&again, &n_steps) == WAY_CLOSES &&
-	       again.signature == walk->signature;
+	       again.signature == round->signature;
 }
 
 /* Claim its wait, with the circle to be shown; false: it has ended. */
-static bool claim_victim(const struct step *victim)
+static bool claim_victim(const struct walk *round, const struct step *victim)
 {
-	struct deadlock *circle = draw(victim);
+	struct deadlock *circle = draw(round);
 	struct site site;
 	struct cold *cold = visit(&site, victim->from);
-	struct step step;
 	bool is_ours = false;
 
 	if (cold) {
 		/* While this is its edge, its wait is where it was. */
 		is_ours = ((cold->edge != EDGE_NONE &&
 			    cold->edge_ticket.wait == victim->ticket.wait) ||
-			   reads_waits_in(cold, victim->ticket, &step)) &&
+			   reads_of(cold, victim->ticket)) &&
 			  wait_claim(victim->ticket);
 		if (is_ours)
 			circle = remember(cold, circle);
@@ -523,12 +841,12 @@ static bool claim_victim(const struct step *victim)
 }
 
 /* The circle has no way out: end a wait in it with -EDEADLK. */
-static void give_up(const struct walk *walk, const struct step *victim)
+static void give_up(const struct walk *round, const struct step *victim)
 {
 	bool is_ours;
 
 	spin_lock(&deciding);
-	is_ours = stands(walk) && claim_victim(victim);
+	is_ours = stands(round) && claim_victim(round, victim);
 	spin_unlock(&deciding);
 	if (is_ours)
 		wait_finish(victim->ticket.wait, -EDEADLK);
@@ -628,23 +946,31 @@ static void note_reading(struct local *local, const struct step *step,
 	cold_unlock(cold);
 }
 
-/* The same, where the first step is known; *n_steps are left. */
-static enum way walk_after(struct walk *walk, const struct step *first)
+/* For a circle that the start is on. */
+static enum way search(struct walk *walk, unsigned n_steps)
 {
-	unsigned n_steps = TURN_STEPS - 1;
+	enum way way;
 
-	walk_begin(walk, first->from, first->ticket, (struct marks){0});
-	note_step(walk, first);
-	return walk_on(walk, &n_steps);
+	do
+		way = walk_on(walk, &n_steps);
+	while (way == WAY_STRAYS && turn_back(walk));
+	return way;
 }
 
-static enum way walk_from(struct walk *walk, rota_id start,
-			  struct wait_ticket first)
+/* It has found one: once more round that, along the same waits. */
+static bool is_closed(const struct walk *walk, struct walk *round)
 {
 	unsigned n_steps = TURN_STEPS;
 
-	walk_begin(walk, start, first, (struct marks){0});
-	return walk_on(walk, &n_steps);
+	go_round(round, walk);
+	return walk_on(round, &n_steps) == WAY_CLOSES &&
+	       round->signature == walk->signature;
+}
+
+/* If the walk was cut short; or there may be another circle behind its forks. */
+static bool is_to_be_continued(const struct walk *walk, enum way way)
+{
+	return way == WAY_GOES_ON || (way == WAY_CLOSES && walk->has_forked);
 }
 
 static void hand_over_other(rota_id start)
@@ -682,7 +1008,8 @@ static bool never_waited(const struct local *local, rota_id id)
 
 int cycle_add_edge(struct local *local, const struct step *step)
 {
-	struct walk first, second;
+	struct fork forks[FEW_FORKS];
+	struct walk walk, round;
 	uint64_t behalf = set_edge(local, step);
 	enum way way;
 
@@ -692,36 +1019,32 @@ int cycle_add_edge(struct local *local, const struct step *step)
 		return -ECANCELED;
 	if (step->edge == EDGE_ANY || likely(never_waited(local, step->to)))
 		return 0;
-	way = walk_after(&first, step);
-	if (way == WAY_GOES_ON)
-		cycle_hand_over(local);
-	else if (way != WAY_CLOSES && unlikely(first.fork != ROTA_NONE))
-		hand_over_other(first.fork);
+	walk_begin(&walk, step->from, step->ticket, forks, FEW_FORKS);
+	note_step(&walk, step);
+	way = search(&walk, TURN_STEPS - 1);
 	/* Into a circle that it is not on: those on it see to that. */
-	if (way != WAY_CLOSES ||
-	    walk_from(&second, step->from, step->ticket) != WAY_CLOSES ||
-	    first.signature != second.signature)
-		return 0;
-	if (open_circle(&second) == -EDEADLK)
-		give_up(&second, step);
+	if (way == WAY_CLOSES && is_closed(&walk, &round) &&
+	    open_circle(&round) == -EDEADLK)
+		give_up(&round, step);
+	if (is_to_be_continued(&walk, way))
+		cycle_hand_over(local);
 	return 0;
 }
 
 void cycle_look(rota_id start)
 {
 	const struct wait_ticket whichever = {NULL, 0};
-	struct walk first, second;
-	enum way way = walk_from(&first, start, whichever);
+	struct fork forks[FEW_FORKS];
+	struct walk walk, round;
+	enum way way;
 
-	if (way == WAY_GOES_ON)
+	walk_begin(&walk, start, whichever, forks, FEW_FORKS);
+	way = search(&walk, TURN_STEPS);
+	if (way == WAY_CLOSES && is_closed(&walk, &round) &&
+	    open_circle(&round) == -EDEADLK)
+		give_up(&round, &round.way_out);
+	if (is_to_be_continued(&walk, way))
 		hand_over_other(start);
-	else if (way != WAY_CLOSES && first.fork != ROTA_NONE)
-		hand_over_other(first.fork);
-	if (way == WAY_CLOSES &&
-	    walk_from(&second, start, first.first) == WAY_CLOSES &&
-	    first.signature == second.signature &&
-	    open_circle(&second) == -EDEADLK)
-		give_up(&second, &second.way_out);
 }
 
 /* ---- the monitor ---- */
@@ -742,105 +1065,137 @@ static void take_handed(struct cycles *cycles)
 		first = seen;
 	}
 	cycles->pass = (struct cold *)first;
-	cycles->walk.marks.first = cycles->walk.marks.own + 1;
+	cycles->with_ends = false;
+	forget_marks(&cycles->marks);
 }
 
-static void begin_walk(struct engine *engine, rota_id start,
-		       struct wait_ticket first)
+/* Over those of it that have come by waits that end by themselves. */
+static void take_later(struct cycles *cycles)
 {
-	struct cycles *cycles = &engine->cycles;
-	struct marks marks = cycles->walk.marks;
-
-	marks.own++;
-	marks.any = id_make(engine->number, 0, 0);
-	walk_begin(&cycles->walk, start, first, marks);
-	cycles->first_time = 0;
-	cycles->is_walking = true;
+	cycles->pass = cycles->later;
+	cycles->later = NULL;
+	cycles->with_ends = true;
+	forget_marks(&cycles->marks);
 }
 
-/* One that reads for several, and waits for each of them: walk from the next of
-   its waits. False: that was the last. */
-static bool begin_forked(struct engine *engine)
-{
-	struct cycles *cycles = &engine->cycles;
-	struct step step;
-	struct site site;
-	struct cold *cold = visit(&site, cycles->forked);
-	bool found = cold && reads_nth(cold, cycles->n_forked++, &step);
-
-	if (cold)
-		leave(&site, cold);
-	if (found)
-		begin_walk(engine, cycles->forked, step.ticket);
-	else
-		cycles->forked = ROTA_NONE;
-	return found;
-}
-
-/* Whose walk is next in this pass; false if it is over. */
-static bool begin_next(struct engine *engine)
+static void begin_search(struct cycles *cycles, rota_id start)
 {
 	const struct wait_ticket whichever = {NULL, 0};
-	struct cycles *cycles = &engine->cycles;
+	struct walk *walk = &cycles->search;
+
+	walk_begin(walk, start, whichever, walk->fork, walk->max_forks);
+	walk->without_ends = !cycles->with_ends;
+	walk->marks = &cycles->marks;
+	walk->mark = ++cycles->marks.last;
+}
+
+/* Whose walk is next; false: it was the last one. */
+static bool begin_next(struct cycles *cycles)
+{
 	struct cold *cold;
 	rota_id start;
 
-	if (cycles->forked != ROTA_NONE && begin_forked(engine))
-		return true;
+	if (!cycles->pass)
+		take_later(cycles);
 	cold = cycles->pass;
 	if (!cold)
 		return false;
 	spin_lock(&cold->xlock);
 	start = cold->owner; /* 0 leads nowhere */
-	cycles->pass = cold->next_handed;
-	if (cold->handed == HANDED_AGAIN)
-		hand_over(cold, cycles);
-	cold->handed--;
-	if (unlikely(cold->run != NULL)) {
-		cycles->forked = start;
-		cycles->n_forked = 0;
-	}
 	cold_unlock(cold);
-	begin_walk(engine, start, whichever);
+	cycles->pass = cold->next_handed;
+	cycles->walked = cold;
+	begin_search(cycles, start);
 	return true;
 }
 
-static void walk_again(struct cycles *cycles, rota_id start,
-		       struct wait_ticket first, uint64_t first_time)
+/* @again: in the next pass. */
+static void end_walk(struct cycles *cycles, bool again)
 {
-	walk_begin(&cycles->walk, start, first, cycles->walk.marks);
-	cycles->first_time = first_time;
-}
+	struct cold *cold = cycles->walked;
 
-static void carry_on(struct cycles *cycles, unsigned *n_steps)
-{
-	struct walk *walk = &cycles->walk;
-	enum way way = walk_on(walk, n_steps);
-
-	if (way == WAY_STRAYS) {
-		walk_again(cycles, walk->at, walk->milestone, 0);
-	} else if (way == WAY_CLOSES && !cycles->first_time) {
-		walk_again(cycles, walk->start, walk->first, walk->signature);
-	} else if (way != WAY_GOES_ON) {
-		cycles->is_walking = false;
-		if (way == WAY_CLOSES &&
-		    walk->signature == cycles->first_time &&
-		    open_circle(walk) == -EDEADLK)
-			give_up(walk, &walk->way_out);
+	cycles->walked = NULL;
+	if (!again && cycles->search.has_met_ends) {
+		cold->next_handed = cycles->later;
+		cycles->later = cold;
+		return;
 	}
+	spin_lock(&cold->xlock);
+	again |= cold->handed == HANDED_AGAIN;
+	cold->handed = again ? HANDED_ONCE : HANDED_NOT;
+	if (again)
+		hand_over(cold, cycles);
+	cold_unlock(cold);
 }
 
-/* In this pass. */
+static void search_on(struct cycles *cycles, unsigned *n_steps)
+{
+	enum way way = walk_on(&cycles->search, n_steps);
+
+	if (way == WAY_GOES_ON)
+		return;
+	if (way == WAY_ENDS) {
+		end_walk(cycles, false);
+		return;
+	}
+	go_round(&cycles->round, &cycles->search);
+	cycles->is_round = true;
+	cycles->first_time = 0;
+}
+
+/* What the search has found was gone round twice. */
+static void settle(struct cycles *cycles, bool is_circle)
+{
+	struct walk *walk = &cycles->search, *round = &cycles->round;
+
+	if (is_circle && ends_by_itself(round)) {
+		if (!turn_back(walk))
+			end_walk(cycles, false);
+		return;
+	}
+	if (is_circle && open_circle(round) == -EDEADLK)
+		give_up(round, &round->way_out);
+	/* The search went along waits that have ended since. */
+	if (walk->has_forked)
+		forget_marks(&cycles->marks);
+	end_walk(cycles, walk->has_forked);
+}
+
+static void round_on(struct cycles *cycles, unsigned *n_steps)
+{
+	struct walk *round = &cycles->round;
+	enum way way = walk_on(round, n_steps);
+
+	if (way == WAY_GOES_ON)
+		return;
+	if (way == WAY_CLOSES && !cycles->first_time) {
+		cycles->first_time = round->signature;
+		go_again(round, round);
+		return;
+	}
+	cycles->is_round = false;
+	settle(cycles,
+	       way == WAY_CLOSES && round->signature == cycles->first_time);
+}
+
 static bool has_walks(const struct cycles *cycles)
 {
-	return cycles->is_walking || cycles->forked != ROTA_NONE ||
-	       cycles->pass != NULL;
+	return cycles->walked || cycles->pass || cycles->later;
+}
+
+static void carry_on(struct cycles *cycles, unsigned n_steps)
+{
+	while (n_steps > 0 && (cycles->walked || begin_next(cycles))) {
+		if (cycles->is_round)
+			round_on(cycles, &n_steps);
+		else
+			search_on(cycles, &n_steps);
+	}
 }
 
 bool cycle_tick(struct engine *engine)
 {
 	struct cycles *cycles = &engine->cycles;
-	unsigned n_steps = TICK_STEPS;
 
 	if (!has_walks(cycles))
 		take_handed(cycles);
@@ -848,8 +1203,19 @@ bool cycle_tick(struct engine *engine)
 		return false;
 	if (!thread_record_here())
 		return true; /* no memory: one cannot even look */
-	while (n_steps > 0 && (cycles->is_walking || begin_next(engine)))
-		carry_on(cycles, &n_steps);
+	carry_on(cycles, TICK_STEPS);
+	if (!has_walks(cycles))
+		cycles_fini(cycles);
 	/* Relaxed: what it misses was handed over by a worker that is awake. */
 	return has_walks(cycles) || AO_load(&cycles->xhanded) != 0;
+}
+
+void cycles_fini(struct cycles *cycles)
+{
+	free(cycles->search.fork);
+	free(cycles->marks.mark);
+	cycles->search.fork = NULL;
+	cycles->search.max_forks = 0;
+	cycles->marks.mark = NULL;
+	cycles->marks.size = 0;
 }

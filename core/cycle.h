@@ -28,11 +28,38 @@ struct step {
 	uint64_t token; /* EDGE_ASK: of the ask */
 };
 
-/* What walks of one pass of a monitor leave in the blocks of its engine. */
+/* Where a walk of a monitor has come by: at a wait; or, without one and with an
+   actor's id as its sequence, at that actor, which waits for several. */
+struct way_mark {
+	struct wait_ticket place;
+	uint64_t number; /* of the stretch between two forks */
+};
+
+/* What the walks of one pass leave: a table with open addresses. */
 struct marks {
-	AO_t first;  /* of this pass */
-	AO_t own;    /* of this walk; 0: leave none */
-	rota_id any; /* some id of that engine */
+	uint64_t
+		pass; /* the first number of this pass; less is an empty place */
+	uint64_t last;
+	struct way_mark *mark;
+	size_t n;
+	size_t size; /* a power of two, or 0 */
+};
+
+/* At an actor that waits for several: which of its waits was taken. */
+struct fork {
+	rota_id at;
+	struct wait_ticket ticket;
+	/* The walk as it came there: */
+	uint64_t n_steps;
+	uint64_t signature;
+	uint64_t mark;
+};
+
+/* Where a circle begins that a walk has come round. */
+struct circle {
+	rota_id start;
+	struct wait_ticket first;
+	unsigned fork; /* the first one on the circle behind that wait */
 };
 
 /*
@@ -45,18 +72,29 @@ struct walk {
 	struct wait_ticket
 		first; /* of the start; no wait: whichever it is in */
 	rota_id at;
-	uint64_t via; /* the ask by which it came there, or 0 */
+	uint64_t via;		  /* the ask by which it came there, or 0 */
+	const struct wait *taken; /* it has come back there, and took that wait
+	                             the last time; NULL: it has not */
 	struct wait_ticket
 		milestone; /* the wait some steps ago, see walk_on() */
 	uint64_t n_steps;
 	uint64_t
 		signature; /* two walks over the same waits have it in common */
-	rota_id fork; /* an actor on the way whose several waits all hold up who
-	                 waits for it, and of which the walk took one */
+	struct fork *fork; /* those made on the way to where it is */
+	unsigned n_forks;
+	unsigned max_forks;
+	bool has_forked;      /* it has made forks, if maybe not on this way */
+	bool goes_round;      /* along @max_forks that another has made */
+	bool without_ends;    /* not along waits that end by themselves, */
+	bool has_met_ends;    /* ... and there was one */
+	struct circle circle; /* that it has found */
+	/* Of one that goes round: */
 	struct step way_out; /* the wait that opens the circle if it ends: one
 	                        for room if there is one */
 	bool some_end;	     /* on the way are waits with a deadline */
-	struct marks marks;
+	/* Of a monitor's: */
+	struct marks *marks; /* NULL: it leaves none */
+	uint64_t mark;	     /* the number since the last fork */
 };
 
 /* The walks of an engine that its monitor finishes. */
@@ -64,12 +102,15 @@ struct cycles {
 	AO_t xhanded; /* struct cold * chain: whose walks were cut short; pushed
 	                 by turns, taken by the monitor */
 	/* The monitor's alone. */
-	struct cold *pass; /* those of this pass whose turn is to come */
-	bool is_walking;
-	rota_id forked; /* to be walked from by each of its waits, or ROTA_NONE */
-	unsigned n_forked; /* of which so many were */
-	struct walk walk;
+	struct cold *pass;   /* those of this pass whose turn is to come */
+	struct cold *later;  /* those of it for the pass with ends */
+	struct cold *walked; /* whose turn it is, or NULL */
+	bool with_ends;	     /* the kind of this pass */
+	bool is_round;	     /* @round goes along what @search has found */
+	struct walk search;
+	struct walk round;
 	uint64_t first_time; /* the signature of the first time round, or 0 */
+	struct marks marks;
 };
 
 /*
@@ -102,5 +143,8 @@ void cycle_note_self(struct local *local, unsigned tag);
  * is not all of it; false: there is nothing to do until a turn waits.
  */
 bool cycle_tick(struct engine *engine);
+
+/* Nobody walks any more: give the memory back that walks took. */
+void cycles_fini(struct cycles *cycles);
 
 #endif

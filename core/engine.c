@@ -752,6 +752,7 @@ static void engine_free(struct engine *engine)
 	slabs_fini(&engine->ask_cells);
 	slabs_fini(&engine->job_cells);
 	exits_fini(&engine->exits);
+	cycles_fini(&engine->cycles);
 	if (engine->fork_page)
 		munmap(engine->fork_page, 4096);
 	free(engine->shards);

@@ -31,14 +31,6 @@
  *             are worth its order: last in, first out).
  * Limits:     an actor that chooses among its messages, moves (ANYWHERE) or has
  *             a thread of its own handles its queries one by one.
- *             Who waits for the answer of a query of a run waits for that one's
- *             reader. Who waits for what comes after the run waits for all of
- *             them: a walk takes one, that of the actor's edge, which is of the
- *             reader that has begun to wait last, and where there are several
- *             the monitor walks from each. So a circle through two actors that
- *             are each waited for behind a run with several readers that wait
- *             may be found only when others of these have ended: then another's
- *             edge takes the place of theirs and is walked.
  * Invariants: I1 while tasks are left nobody else uses the actor's lanes, and
  *                its mailbox is scheduled: pushes make nobody run it.
  *             I2 all of a run stays counted until no task is left.
@@ -150,35 +142,29 @@ static bool holds(const struct reading *reading)
 		       (ticket->sequence | WAIT_WAITING);
 }
 
-/* The actor's edge was that of one that ends: true if there is another now. */
-static bool pass_edge_on(struct cold *cold, const struct reading *ended)
+/* The actor's edge was that of one that ends: it is another's now. */
+static void pass_edge_on(struct cold *cold, const struct reading *ended)
 {
 	const struct reading *reading = first_reading(cold);
 
 	if (cold->edge == EDGE_NONE || cold->edge_ticket.wait != ended->wait)
-		return false;
+		return;
 	cold->edge = EDGE_NONE;
 	while (reading && !holds(reading))
 		reading = reading->next;
 	if (reading)
 		cycle_set_edge(cold, &reading->step, reading->behalf);
-	return reading != NULL;
 }
 
-static void delist(struct local *local, struct cold *cold,
-		   struct reading *reading)
+static void delist(struct cold *cold, struct reading *reading)
 {
-	bool is_to_walk;
-
 	spin_lock(&cold->xlock);
 	*reading->prev = reading->next;
 	if (reading->next)
 		reading->next->prev = reading->prev;
-	is_to_walk = pass_edge_on(cold, reading);
+	pass_edge_on(cold, reading);
 	cold_unlock(cold);
 	wait_clear(reading->wait);
-	if (unlikely(is_to_walk))
-		cycle_hand_over(local);
 }
 
 struct reading *reads_cancel(struct cold *cold)
@@ -236,15 +222,15 @@ void reads_note(struct cold *cold, const struct step *step, uint64_t behalf)
 }
 
 enum reads_answer reads_answering(const struct cold *cold, uint64_t token,
-				  struct step *step)
+				  struct reading **found)
 {
-	const struct reading *reading = first_reading(cold);
+	struct reading *reading = first_reading(cold);
 	const struct reader *queued = cold->run ? cold->run->queued : NULL;
 
 	while (reading && reading->behalf != token)
 		reading = reading->next;
 	if (reading && holds(reading)) {
-		*step = reading->step;
+		*found = reading;
 		return READS_WAITS;
 	}
 	while (!reading && queued && token_of(queued->message) != token)
@@ -252,29 +238,32 @@ enum reads_answer reads_answering(const struct cold *cold, uint64_t token,
 	return reading || queued ? READS_RUNS : READS_NOT;
 }
 
-bool reads_waits_in(const struct cold *cold, struct wait_ticket ticket,
-		    struct step *step)
+struct reading *reads_of(const struct cold *cold, struct wait_ticket ticket)
 {
-	const struct reading *reading = first_reading(cold);
+	struct reading *reading = first_reading(cold);
 
 	while (reading && !(reading->step.edge != EDGE_NONE &&
 			    reading->step.ticket.wait == ticket.wait &&
 			    reading->step.ticket.sequence == ticket.sequence))
 		reading = reading->next;
-	if (reading)
-		*step = reading->step;
-	return reading != NULL;
+	return reading;
 }
 
-bool reads_nth(const struct cold *cold, unsigned n, struct step *step)
+static bool lies_behind(const struct reading *a, const struct wait *wait)
 {
-	const struct reading *reading = first_reading(cold);
+	return (uintptr_t)a->wait > (uintptr_t)wait;
+}
 
-	while (reading && !(holds(reading) && n-- == 0))
-		reading = reading->next;
-	if (reading)
-		*step = reading->step;
-	return reading != NULL;
+struct reading *reads_next(const struct cold *cold, const struct wait *after)
+{
+	struct reading *reading = first_reading(cold), *next = NULL;
+
+	for (; reading; reading = reading->next)
+		if (lies_behind(reading, after) &&
+		    !(next && lies_behind(reading, next->wait)) &&
+		    reading->step.edge != EDGE_ANY && holds(reading))
+			next = reading;
+	return next;
 }
 
 bool reads_find(const struct cold *cold, uint64_t behalf,
@@ -346,7 +335,7 @@ static unsigned read_one(struct local *local, struct run *run,
 		refuse(local, message);
 	else
 		call(local, run, message);
-	delist(local, run->cold, &reading);
+	delist(run->cold, &reading);
 	chain_end(local); /* of callbacks that sent something */
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_message(&local->turn, NULL);

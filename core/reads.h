@@ -60,18 +60,22 @@ void reads_note(struct cold *cold, const struct step *step, uint64_t behalf);
 enum reads_answer {
 	READS_NOT,  /* no: it comes later */
 	READS_RUNS, /* yes, and it does not wait: it runs, or is about to */
-	READS_WAITS /* yes, in *step */
+	READS_WAITS /* yes, that of *reading */
 };
 
 enum reads_answer reads_answering(const struct cold *cold, uint64_t token,
-				  struct step *step);
+				  struct reading **reading);
 
-/* The wait of one of them; false: it has ended, or is none of theirs. */
-bool reads_waits_in(const struct cold *cold, struct wait_ticket ticket,
-		    struct step *step);
+/* Whose wait it is, or was its last; NULL: none of theirs. */
+struct reading *reads_of(const struct cold *cold, struct wait_ticket ticket);
 
-/* Of those that wait right now, in some order. */
-bool reads_nth(const struct cold *cold, unsigned n, struct step *step);
+/*
+ * Of those that wait for another actor right now, the next one; the first if
+ * @after is NULL. They come in the order of their waits' addresses: while one
+ * goes through them, some end and others begin, and yet each that waits all the
+ * time is come by once. NULL: that was the last.
+ */
+struct reading *reads_next(const struct cold *cold, const struct wait *after);
 
 /* The wait that one of them is in on behalf of an ask. False: there is none. */
 bool reads_find(const struct cold *cold, uint64_t behalf,

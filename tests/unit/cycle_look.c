@@ -245,13 +245,16 @@ Test(cycle_look, the_monitor_sees_that_it_is_another_one, .init = begin,
 Test(cycle_look, a_wait_is_not_given_up_for_one_that_is_open, .init = begin,
      .fini = end)
 {
-	struct walk walk;
+	struct fork forks[FEW_FORKS];
+	struct walk walk, round;
 
 	a_waits(EDGE_JOIN);
 	wait_for(C, EDGE_ASK, A);
-	cr_assert_eq(walk_from(&walk, id[A], tickets[A]), WAY_CLOSES);
+	walk_begin(&walk, id[A], tickets[A], forks, FEW_FORKS);
+	cr_assert_eq(search(&walk, TURN_STEPS), WAY_CLOSES);
+	cr_assert(is_closed(&walk, &round));
 	end_wait(C); /* another one was faster to open it */
-	give_up(&walk, &walk.way_out);
+	give_up(&round, &round.way_out);
 	cr_assert(waits_still(A));
 	cr_assert(waits_still(B));
 }
