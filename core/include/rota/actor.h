@@ -64,6 +64,8 @@ ROTA_EXTERN_C_BEGIN
  * to change. Return 0, or a negative number: the actor has failed and is
  * stopped (ROTA_UNKNOWN instead makes the message a dead letter and leaves the
  * actor as it is). destroy() runs once, on a worker, when the actor has ended.
+ * It may wait, whatever has ended the actor: a stop ends the waits of handlers
+ * only (rota_stop() those of destroy() too, when its time is up).
  */
 struct rota_behaviour {
 	size_t size;	   /* sizeof(struct rota_behaviour) */
@@ -355,7 +357,9 @@ ROTA_API int rota_self_drain(void);
  * rota_actor_stop() - end an actor after its message in hand
  *
  * Overtakes all that is queued, which becomes dead letters. A handler that
- * waits is woken with -ECANCELED. Returns at once; rota_join() waits.
+ * waits is woken with -ECANCELED, and so ends whatever it would wait for after
+ * that, or after it was stopped while it ran. Returns at once; rota_join()
+ * waits.
  *
  * Context: a handler or any thread; never waits.
  * Return:  0 (also when it is ending already); -ESRCH.
