@@ -38,9 +38,10 @@ struct call {
 	rota_offload_function *run;
 	void *argument;
 	struct engine *engine; /* of the helpers; NULL: who waits is outside */
-	struct rota_engine *handle;
-	rota_id actor;	 /* that calls, or ROTA_NONE */
-	AO_t xcancelled; /* a hint to the function: relaxed */
+	struct rota_engine *handle; /* of the helpers' engine */
+	uint32_t first_generation;  /* which of that number it is */
+	rota_id actor;		    /* that calls, or ROTA_NONE */
+	AO_t xcancelled;	    /* a hint to the function: relaxed */
 	/* If somebody waits. */
 	AO_TS_t xlock; /* the next three */
 	struct wait_ticket ticket;
@@ -157,15 +158,15 @@ int rota_offload_is_cancelled(void)
 
 	if (!call)
 		return 0;
-	/* Relaxed: a hint, like the next. */
-	if (AO_load(&call->xcancelled))
+	/* Relaxed: a hint, like the next. The engine itself may be gone. */
+	if (AO_load(&call->xcancelled) ||
+	    table_is_stopped(call->handle, call->first_generation))
 		return 1;
 	if (!call->message)
 		return 0;
 	actor = engine_actor(call->engine, call->actor);
 	signal = AO_load(&actor->xsignal); /* relaxed: as above */
-	return !signal_lives(signal, call->actor) ||
-	       (signal & (SIGNAL_STOP | SIGNAL_ENGINE));
+	return !signal_lives(signal, call->actor) || (signal & SIGNAL_STOP);
 }
 
 bool offload_is_here(const struct rota_engine *handle)
@@ -287,6 +288,7 @@ static int call_it(struct site *site, struct call *call, int64_t within)
 	struct engine *engine = site->engine;
 
 	call->handle = engine->handle;
+	call->first_generation = engine->first_generation;
 	call->actor = local ? local->turn.self : ROTA_NONE;
 	if (site->shard)
 		return call_from_outside(site, call, within);
@@ -374,6 +376,7 @@ static struct call *make_told(struct local *local, rota_offload_function *run,
 		.argument = rota_offloaded_argument(offloaded),
 		.engine = engine,
 		.handle = engine->handle,
+		.first_generation = engine->first_generation,
 		.actor = self,
 		.message = message,
 		.length = length,

@@ -599,6 +599,75 @@ Test(offload, stop_ends_what_is_queued, .timeout = HANG)
 	cr_assert_eq(tally_of(&never.n), 0);
 }
 
+static int run_pointer_until_cancelled(void *argument)
+{
+	return run_until_cancelled(*(struct slow **)argument);
+}
+
+/* Whoever waits for it: what runs is not waited for in vain. */
+Test(offload, stop_cancels_what_runs, .timeout = HANG)
+{
+	struct slow slow[4] = {{.n = {0}}}, *at = &slow[3];
+	struct offloading by[3], *task = &by[1];
+	struct told told = {.n = {0}};
+	rota_engine *other;
+	pthread_t thread;
+	rota_id id;
+
+	for (int i = 0; i < 4; i++)
+		flag_raise(&slow[i].go);
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	other = engine;
+	engine_start(1);
+	for (int i = 0; i < 3; i++) {
+		by[i] = offloading_of(&slow[i]);
+		by[i].run = run_until_cancelled;
+		by[i].engine = engine;
+	}
+	thread = thread_start(thread_offload, &by[0]);
+	cr_assert_eq(rota_task_submit(engine, task_offload, &task, sizeof(task),
+				      NULL),
+		     0);
+	ACTS(id, act_offload, &by[2]); /* of the other engine */
+	cr_assert_eq(start(worker_spawn(&told),
+			   (struct starter){.run = run_pointer_until_cancelled,
+					    .argument = &at,
+					    .length = sizeof(at),
+					    .tag = TOLD}),
+		     0);
+	for (int i = 0; i < 4; i++)
+		AWAIT(flag_is_up(&slow[i].begun));
+	for (int i = 0; i < 5; i++)
+		nap();
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(tally_of(&slow[i].cancelled), 0);
+	engine_stop();
+	for (int i = 0; i < 3; i++)
+		expect(&by[i], 0, 42);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(tally_of(&slow[i].cancelled), 1);
+	thread_join(thread);
+	engine = other;
+	engine_stop();
+}
+
+/* Of that engine only: the next ones, and one of the same number, are others. */
+Test(offload, stop_of_an_engine_cancels_nothing_of_the_next, .timeout = HANG)
+{
+	for (int i = 0; i < SIZED(260, 3); i++) {
+		struct slow slow = {.n = {0}};
+
+		engine_start(1);
+		flag_raise(&slow.go);
+		cr_assert_eq(
+			rota_offload(engine, run_slow, &slow, PATIENCE, NULL),
+			0);
+		cr_assert_eq(tally_of(&slow.cancelled), 0);
+		engine_stop();
+	}
+}
+
 /* The memory that the function uses is the engine's, and stays. */
 struct on_stack {
 	struct slow *slow;
