@@ -133,14 +133,47 @@ static struct message *finish_message(struct call *call, int result)
 	return message;
 }
 
+/*
+ * Those who do not wait are bounded by a number, those who wait by themselves:
+ * so the former are counted here. Room for one more?
+ */
+static bool join_queue(struct engine *engine)
+{
+	size_t most = engine->config.offload_queue
+			      ? engine->config.offload_queue
+			      : 1024;
+	/* Relaxed, as all that follows: a number, and nothing behind it. */
+	AO_t n = AO_load(&engine->xtold);
+
+	for (;;) {
+		AO_t seen;
+
+		if (n >= most)
+			return false;
+		/* Relaxed: see above. If it fails another has come or gone. */
+		seen = AO_fetch_compare_and_swap(&engine->xtold, n, n + 1);
+		if (seen == n)
+			return true;
+		n = seen;
+	}
+}
+
+static void leave_queue(struct engine *engine)
+{
+	/* Relaxed: see join_queue(). */
+	AO_fetch_and_sub1(&engine->xtold);
+}
+
 static void run_told(struct work *work, struct helper *helper)
 {
 	struct call *call = (struct call *)work;
 	struct engine *engine = call->engine;
 	rota_id to = call->actor;
-	int result = run_call(call);
 	struct site site;
+	int result;
 
+	leave_queue(engine);
+	result = run_call(call);
 	if (!helpers_done(helper)) {
 		engine_let_go(engine);
 		return;
@@ -342,6 +375,7 @@ static void refuse_told(struct work *work, int error)
 	rota_id to = call->actor;
 	struct site site;
 
+	leave_queue(call->engine);
 	enter_whatever(&site, to);
 	dead_letter(site.engine, site.cache, finish_message(call, error), to,
 		    ROTA_DEAD_STOPPED);
@@ -384,10 +418,17 @@ static struct call *make_told(struct local *local, rota_offload_function *run,
 	return call;
 }
 
-static size_t queue_of(const struct engine *engine)
+/* A complete call is queued. */
+static int submit_told(struct engine *engine, struct call *call)
 {
-	return engine->config.offload_queue ? engine->config.offload_queue
-					    : 1024;
+	int error;
+
+	if (!join_queue(engine))
+		return -EAGAIN;
+	error = helpers_submit(engine->helpers, &call->work, SIZE_MAX);
+	if (error)
+		leave_queue(engine);
+	return error;
 }
 
 int rota_offload_start(rota_offload_function *run, const void *argument,
@@ -408,8 +449,7 @@ int rota_offload_start(rota_offload_function *run, const void *argument,
 	if (!call)
 		return -ENOMEM;
 	count_begun(&local->cache);
-	error = helpers_submit(local->engine->helpers, &call->work,
-			       queue_of(local->engine));
+	error = submit_told(local->engine, call);
 	if (!error)
 		return 0;
 	count_done(&local->cache);

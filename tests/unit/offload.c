@@ -471,6 +471,43 @@ Test(offload, queue_of_those_who_do_not_wait_is_bounded, .timeout = HANG)
 	engine_stop();
 }
 
+/* The other way round: nor do those who wait take room from the others. */
+Test(offload, queue_is_of_those_who_do_not_wait, .timeout = HANG)
+{
+	enum { N = 4 };
+	struct rota_config config = test_config(1);
+	struct slow slow = {.n = {0}}, *at = &slow;
+	struct offloading first, waiting[N];
+	struct told told = {.n = {0}};
+	rota_id id;
+
+	config.offload_threads = 1;
+	config.offload_queue = 2;
+	engine = engine_make(&config);
+	first = offloading_of(&slow);
+	ACTS(puppet_spawn(NULL, 0), act_offload, &first);
+	AWAIT(flag_is_up(&slow.begun));
+	for (size_t i = 0; i < N; i++) {
+		waiting[i] = offloading_of(&slow);
+		ACTS(puppet_spawn(NULL, 0), act_offload, &waiting[i]);
+	}
+	AWAIT(counters().waits >= 1 + N);
+	id = worker_spawn(&told);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	cr_assert_eq(start(id, starting(&at)), -EAGAIN);
+	flag_raise(&slow.go);
+	quiesce();
+	/* The room is there again, however often it is used. */
+	for (size_t i = 0; i < 10; i++) {
+		cr_assert_eq(start(id, starting(&at)), 0);
+		quiesce();
+	}
+	cr_assert_eq(tally_of(&told.n), 12);
+	cr_assert_eq(tally_of(&slow.n), 13 + N);
+	engine_stop();
+}
+
 Test(offload, start_says_what_is_wrong, .timeout = HANG)
 {
 	static char large[ROTA_OFFLOAD_ARGUMENT + 1];
@@ -743,13 +780,15 @@ Test(offload, one_that_nobody_waits_for_is_reported, .timeout = HANG)
 
 Test(offload, no_thread_to_be_had_is_said, .timeout = HANG)
 {
+	struct rota_config config = test_config(1);
 	struct slow slow = {.n = {0}}, *at = &slow;
 	struct rlimit before, low;
 	struct told told = {.n = {0}};
 	int waited, told_error;
 	rota_id id;
 
-	engine_start(1);
+	config.offload_queue = 1; /* who is refused takes no room */
+	engine = engine_make(&config);
 	flag_raise(&slow.go);
 	id = worker_spawn(&told);
 	cr_assert_eq(start(id, (struct starter){.run = NULL}), -EINVAL);
