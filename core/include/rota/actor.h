@@ -198,9 +198,15 @@ ROTA_API int rota_send_within(rota_id to, unsigned tag, const void *payload,
  * not handled but becomes a dead letter (ROTA_DEAD_EXPIRED).
  *
  * Deadlines travel: what a handler sends, by whatever call but timers, has the
- * deadline of the message in hand, unless it is sent by this one; what it asks
- * ends by then. To send without: rota_deadline_in(ROTA_FOREVER). Messages
- * without a deadline pay nothing for this.
+ * deadline of the message in hand, unless it is sent by this one, by another
+ * that ends in _until, or by what is made of them; what it asks ends by then.
+ * To send without: rota_deadline_in(ROTA_FOREVER). Messages without a deadline
+ * pay nothing for this.
+ *
+ * An ask has no such call: it always ends when what it is made for is of no
+ * use any more. What is to be asked all the same is no part of that: send
+ * yourself, or another actor, a message without a deadline, and ask while that
+ * is handled.
  *
  * Context, errors: those of rota_send(), and -ETIMEDOUT.
  * Return:  0 or one of the errors.
@@ -243,6 +249,12 @@ ROTA_API int rota_send_parts(rota_id to, unsigned tag, const void *head,
 			     size_t tail_length, unsigned flags,
 			     int64_t within);
 
+/* rota_send_parts() with a deadline of its own: see rota_send_until(). */
+ROTA_API int rota_send_parts_until(rota_id to, unsigned tag, const void *head,
+				   size_t head_length, const void *tail,
+				   size_t tail_length, unsigned flags,
+				   rota_deadline deadline);
+
 /*
  * Moved buffers: the pointer travels, not the bytes. On success the engine
  * owns @buffer and calls @drop(buffer, length) exactly once, whatever happens:
@@ -262,6 +274,13 @@ ROTA_API int rota_send_own_urgent(rota_id to, unsigned tag, void *buffer,
 				  size_t length,
 				  void (*drop)(void *buffer, size_t length),
 				  int64_t within);
+
+/* rota_send_own() with a deadline of its own: see rota_send_until(). One that
+   is not taken before is dropped, once it has been told of. */
+ROTA_API int rota_send_own_until(rota_id to, unsigned tag, void *buffer,
+				 size_t length,
+				 void (*drop)(void *buffer, size_t length),
+				 rota_deadline deadline);
 
 /* ---- inside a handler; elsewhere they return what each says ---- */
 
