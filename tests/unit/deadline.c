@@ -526,6 +526,51 @@ Test(deadline, is_inherited_by_nothing_else, .timeout = HANG)
 	engine_stop();
 }
 
+/* ---- what the handler is told ---- */
+
+struct poller {
+	int first;
+	int last;
+	int64_t left_first; /* behind the look */
+	int64_t left;
+	struct flag ended;
+};
+
+static int act_poll(void *arg)
+{
+	struct poller *poller = arg;
+	rota_deadline here = rota_deadline_here();
+
+	poller->first = rota_is_cancelled();
+	poller->left_first = rota_deadline_left(here);
+	for (int i = 0; i < 10000 && !rota_is_cancelled(); i++)
+		nap();
+	poller->last = rota_is_cancelled();
+	poller->left = rota_deadline_left(here);
+	flag_raise(&poller->ended);
+	return 0;
+}
+
+Test(deadline, that_passes_cancels_the_handler, .timeout = HANG)
+{
+	struct poller poller = {.first = 2};
+	struct act act = {act_poll, &poller};
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	/* On a busy machine it may expire before it is taken. */
+	do
+		cr_assert_eq(rota_send_until(id, ACT, &act, sizeof(act),
+					     rota_deadline_in(ROTA_MS(100))),
+			     0);
+	while (quiesce(), !flag_is_up(&poller.ended));
+	cr_assert(poller.first == 0 || poller.left_first == 0);
+	cr_assert_eq(poller.last, 1);
+	cr_assert_eq(poller.left, 0);
+	engine_stop();
+}
+
 /* ---- what is asked ---- */
 
 static int act_asks(void *arg)

@@ -411,6 +411,50 @@ Test(offload, result_passes_a_full_mailbox, .timeout = HANG)
 	free(record);
 }
 
+/* One that is done and one that runs, from a handler that then stands still. */
+struct two_starts {
+	struct slow *done;
+	struct slow *runs;
+	struct stall stall;
+};
+
+static int act_two_starts(void *arg)
+{
+	struct two_starts *two = arg;
+
+	rota_offload_start(run_pointer, &two->done, sizeof(two->done), TOLD);
+	rota_offload_start(run_pointer, &two->runs, sizeof(two->runs), TOLD);
+	return act_stall(&two->stall);
+}
+
+/* Neither while it is queued nor afterwards. */
+Test(offload, result_takes_no_place_in_the_mailbox, .timeout = HANG)
+{
+	struct record *record = calloc(1, sizeof(*record));
+	struct slow done = {.n = {0}}, runs = {.n = {0}};
+	struct two_starts two = {.done = &done, .runs = &runs};
+	struct stall stall = {0};
+	rota_id id;
+
+	start_with(1, 1);
+	id = puppet_spawn(record, 3);
+	flag_raise(&done.go);
+	ACTS(id, act_two_starts, &two);
+	/* The only helper has told of the first before it begins with this. */
+	AWAIT(flag_is_up(&runs.begun));
+	cr_assert_eq(fill(id, 1), 2);
+	flag_raise(&runs.go);
+	flag_raise(&two.stall.go);
+	quiesce();
+	cr_assert_eq(tally_of(&record->n), 4);
+	stall_start(&stall, id);
+	cr_assert_eq(fill(id, 1), 2);
+	flag_raise(&stall.go);
+	quiesce();
+	engine_stop();
+	free(record);
+}
+
 static struct starter starting(struct slow **slow)
 {
 	return (struct starter){.run = run_pointer,

@@ -164,6 +164,27 @@ Test(process, stashed_messages_come_back_in_front, .timeout = HANG)
 	cr_assert_eq(last_error, 0);
 }
 
+Test(process, stashed_messages_come_back_into_their_lanes, .timeout = HANG)
+{
+	for (unsigned flags = 0; flags <= (unsigned)ROTA_ANYWHERE;
+	     flags += (unsigned)ROTA_ANYWHERE) {
+		uint64_t urgent[2] = {2, 3};
+
+		start(1, 0, flags | ROTA_TAKES_URGENT);
+		SEND_EACH(STASH, STASH); /* 0 and 1 */
+		for (size_t i = 0; i < 2; i++) {
+			cr_assert_eq(
+				rota_send_urgent(chooser, STASH, &urgent[i], 8),
+				0);
+			quiesce();
+		}
+		cr_assert_eq(send_value(chooser, UNSTASH, 4), 0);
+		quiesce(); /* each is stashed again */
+		EXPECT(0, 1, 2, 3, 4, 2, 3, 0, 1);
+		end();
+	}
+}
+
 Test(process, nothing_stashed_is_put_back_as_nothing, .timeout = HANG)
 {
 	start(1, 0, 0);
