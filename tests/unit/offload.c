@@ -375,6 +375,26 @@ Test(offload, result_comes_as_a_message, .timeout = HANG)
 	engine_stop();
 }
 
+static int run_is_null(void *argument)
+{
+	return argument == NULL;
+}
+
+Test(offload, argument_of_no_bytes_is_not_null, .timeout = HANG)
+{
+	struct told told = {.n = {0}};
+
+	told.result = -1;
+	engine_start(1);
+	cr_assert_eq(start(worker_spawn(&told),
+			   (struct starter){.run = run_is_null, .tag = TOLD}),
+		     0);
+	quiesce();
+	cr_assert_eq(told.result, 0);
+	cr_assert_eq(told.length, 0);
+	engine_stop();
+}
+
 static int run_pointer(void *argument)
 {
 	return run_slow(*(struct slow **)argument);

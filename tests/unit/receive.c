@@ -686,6 +686,33 @@ Test(receive, answers_requests, .timeout = HANG)
 	}
 }
 
+/* Functions stand where messages of tag 0 do. */
+Test(receive, runs_functions_if_they_are_wanted, .timeout = HANG)
+{
+	BOTH(flags)
+	{
+		struct capture capture = {.n = {0}}, *at = &capture;
+
+		engine_start(1);
+		for (unsigned tag = 0; tag < 3; tag++) {
+			struct process *p = process_new();
+
+			p->flags = flags;
+			p->tags = rota_tags_of(tag);
+			process_start(p, run_loop);
+			cr_assert_eq(rota_cast(p->id, count_call, &at), 0);
+			cr_assert_eq(send_value(p->id, tag, 1), 0);
+			expect_taken(p, 1);
+			cr_assert_eq(tally_of(&capture.n),
+				     1); /* by the first */
+			rota_actor_stop(p->id);
+			cr_assert_eq(rota_join(p->id, PATIENCE, NULL), 0);
+			free(p);
+		}
+		engine_stop();
+	}
+}
+
 /* ---- deadlines ---- */
 
 static void outlive(rota_deadline deadline)

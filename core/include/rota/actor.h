@@ -174,8 +174,9 @@ ROTA_API rota_id rota_spawn(rota_engine *engine,
  *          (@tag); -EMSGSIZE (@length); -EDEADLK a handler's send to its own
  *          full mailbox (the message in hand counts: with capacity 1 it is
  *          always full); -ECANCELED it would have to wait, but the sender is
- *          being stopped; -EPERM in a forked child. The message was not
- *          accepted and has no effect.
+ *          being stopped, or the request that it has in hand was cancelled
+ *          (rota_ask_cancel(), or whoever asked is being stopped); -EPERM in a
+ *          forked child. The message was not accepted and has no effect.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_send(rota_id to, unsigned tag, const void *payload,
@@ -468,7 +469,9 @@ struct rota_exit {
  * Context: a handler (its turn waits) or any thread (the thread waits).
  * Errors:  -ETIMEDOUT; -ESRCH there never was such an actor, or its engine is
  *          gone; -EDEADLK an actor waits for itself, directly or through
- *          others' joins (of those in a circle, one is told); -ECANCELED.
+ *          others' joins (of those in a circle, one is told); -ECANCELED: the
+ *          caller's actor is being stopped, or the request that it has in hand
+ *          was cancelled.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_join(rota_id id, int64_t within, struct rota_exit *why);
