@@ -10,7 +10,10 @@
  * a turn enters the stack's wait word into the cold block of its actor, where
  * it stays until the turn is over. The stop raises its signal and then looks
  * into the block, under its lock; the turn enters its wait under that lock and
- * then looks at the signals: whoever locks second sees the other.
+ * then looks at the signals: whoever locks second sees the other. Either sets
+ * the cancel bit, so that whether the stop comes before the first wait or later
+ * all that follow fail, until the turn is over. What runs at the actor's end
+ * waits as if there had been no stop.
  */
 #include "core/await.h"
 
@@ -35,6 +38,7 @@ static int enter_wait(struct local *local)
 	struct turn *turn = &local->turn;
 	struct site own = site_of(local);
 	struct cold *cold;
+	struct wait *wait;
 	int error;
 
 	if (unlikely(turn->marks & TURN_ABANDONED)) {
@@ -43,19 +47,23 @@ static int enter_wait(struct local *local)
 	}
 	if (turn->marks & TURN_WAITED)
 		return 0;
+	wait = &local->worker.stack->wait;
 	cold = cold_lock(&own, turn->actor, turn->self, true, &error);
 	if (!cold)
 		return error;
-	cold->wait = &local->worker.stack->wait;
+	cold->wait = wait;
 	turn->marks |= TURN_WAITED;
 	cold_unlock(cold);
 	/*
-	 * A stop that came before we were entered has found nothing to cancel.
-	 * Relaxed: the lock orders, see actor_signal().
+	 * A stop that came before we were entered has found nothing to cancel:
+	 * it is for us to do. Relaxed: the lock orders, see actor_signal().
 	 */
-	if (AO_load(&turn->actor->xsignal) & (SIGNAL_STOP | SIGNAL_ENGINE))
-		return -ECANCELED;
-	return 0;
+	if (likely(!(AO_load(&turn->actor->xsignal) &
+		     (SIGNAL_STOP | SIGNAL_ENGINE))) ||
+	    actor_is_at_end(turn->actor))
+		return 0;
+	wait_cancel(wait);
+	return -ECANCELED;
 }
 
 int turn_may_wait(struct local *local)

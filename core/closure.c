@@ -17,28 +17,47 @@
 _Static_assert(CLOSURE_TAG == ROTA_TAG_CLOSURE, "a tag that no message has");
 _Static_assert(CLOSURE_INLINE == ROTA_INLINE_CAPTURE, "as it was promised");
 
-static int post(rota_id to, const struct closure *closure, const void *capture,
-		size_t length, unsigned flags, int64_t within)
+/* @closure outlives the parcel. */
+static struct parcel parcel_of(rota_id to, const struct closure *closure,
+			       const void *capture, size_t length,
+			       unsigned flags)
 {
-	struct parcel parcel = {.to = to,
-				.head = closure,
-				.head_length = closure_lead(flags),
-				.tail = capture,
-				.tail_length = length,
-				.flags = (unsigned char)flags,
-				.within = within};
+	return (struct parcel){.to = to,
+			       .head = closure,
+			       .head_length = closure_lead(flags),
+			       .tail = capture,
+			       .tail_length = length,
+			       .flags = (unsigned char)flags};
+}
 
-	if (!closure->run || (!capture && length > 0))
+static int post(const struct parcel *parcel)
+{
+	const struct closure *closure = parcel->head;
+
+	if (!closure->run || (!parcel->tail && parcel->tail_length > 0))
 		return -EINVAL;
-	return length > ROTA_MAX_PAYLOAD ? -EMSGSIZE : send_parcel(&parcel);
+	return parcel->tail_length > ROTA_MAX_PAYLOAD ? -EMSGSIZE
+						      : send_parcel(parcel);
 }
 
 int closure_post(rota_id to, closure_run *run, const void *capture,
 		 size_t length, int64_t within)
 {
 	struct closure closure = {.run = run};
+	struct parcel parcel =
+		parcel_of(to, &closure, capture, length, MESSAGE_CLOSURE);
 
-	return post(to, &closure, capture, length, MESSAGE_CLOSURE, within);
+	parcel.within = within;
+	return post(&parcel);
+}
+
+static unsigned flags_of(const struct closure *closure, unsigned flags)
+{
+	unsigned all = MESSAGE_CLOSURE;
+
+	if (flags & ROTA_URGENT)
+		all |= MESSAGE_URGENT;
+	return closure->drop ? all | MESSAGE_OWNED : all;
 }
 
 int rota_cast_with(rota_id to, rota_function *function, const void *capture,
@@ -46,15 +65,27 @@ int rota_cast_with(rota_id to, rota_function *function, const void *capture,
 		   unsigned flags, int64_t within)
 {
 	struct closure closure = {function, drop};
-	unsigned all = MESSAGE_CLOSURE;
+	struct parcel parcel = parcel_of(to, &closure, capture, length,
+					 flags_of(&closure, flags));
 
 	if (flags & ~ROTA_URGENT)
 		return -EINVAL;
-	if (flags & ROTA_URGENT)
-		all |= MESSAGE_URGENT;
-	if (drop)
-		all |= MESSAGE_OWNED;
-	return post(to, &closure, capture, length, all, within);
+	parcel.within = within;
+	return post(&parcel);
+}
+
+int rota_cast_with_until(rota_id to, rota_function *function,
+			 const void *capture, size_t length,
+			 void (*drop)(void *capture, size_t length),
+			 unsigned flags, rota_deadline deadline)
+{
+	struct closure closure = {function, drop};
+	struct parcel parcel = parcel_of(to, &closure, capture, length,
+					 flags_of(&closure, flags));
+
+	if (flags & ~ROTA_URGENT)
+		return -EINVAL;
+	return send_until(&parcel, deadline) ? post(&parcel) : -ETIMEDOUT;
 }
 
 int rota_call_bytes(rota_id to, rota_function *function, void *capture,

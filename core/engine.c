@@ -585,7 +585,8 @@ static bool end_all(struct engine *engine, uint64_t deadline)
 
 /*
  * Some handler did not return in time: those who wait for its actor, for room
- * or for its end, would wait for ever.
+ * or for its end, would wait for ever. And what a destroy() still waits for,
+ * which the stop has left alone, ends now.
  */
 static void release_waiters(struct engine *engine, uint32_t number)
 {
@@ -596,6 +597,7 @@ static void release_waiters(struct engine *engine, uint32_t number)
 	 * installs a cold block after this sees that we have given up.
 	 */
 	AO_t signal = AO_fetch_and_add_full(&actor->xsignal, 0);
+	struct wait *cancelled = NULL;
 	struct waiter *room, *joiners;
 	struct cold *cold;
 	int error;
@@ -610,7 +612,12 @@ static void release_waiters(struct engine *engine, uint32_t number)
 		return;
 	room = waiters_claim_all(&cold->room);
 	joiners = waiters_claim_all(&cold->joiners);
+	/* Under the lock: see end_waits(). */
+	if (cold->wait && wait_cancel(cold->wait))
+		cancelled = cold->wait;
 	cold_unlock(cold);
+	if (cancelled)
+		wait_finish(cancelled, -ECANCELED);
 	waiters_finish(room, -ESRCH);
 	waiters_finish(joiners, -ESRCH);
 }

@@ -280,6 +280,7 @@ struct engine {
 	struct exits exits;
 	struct watch watch;
 	struct helpers *helpers; /* for offloaded functions */
+	AO_t xtold;    /* of rota_offload_start(), that wait for a helper */
 	AO_t xkeepers; /* the crew, and functions that did not return: who
 	                  goes last frees the engine */
 	struct cycles cycles;

@@ -40,7 +40,8 @@ static int raise_signals(struct actor *actor, rota_id id, AO_t signals)
 
 /*
  * Whoever waits for room is refused at once, whatever the actor is doing. If
- * it is stopped, the wait that its turn is in ends, or its next one fails.
+ * it is stopped, the wait that its handler is in ends, and those after it fail;
+ * what destroy() waits for is none of a stop's business.
  */
 static void end_waits(struct site *site, struct actor *actor, rota_id id,
 		      bool cancels)
@@ -53,6 +54,7 @@ static void end_waits(struct site *site, struct actor *actor, rota_id id,
 
 	if (!cold)
 		return;
+	cancels = cancels && !actor_is_at_end(actor);
 	/*
 	 * Under the lock: the turn cannot leave the wait's stack meanwhile. A
 	 * wait that is claimed it does not leave before the end.

@@ -39,9 +39,10 @@ struct call {
 	rota_offload_function *run;
 	void *argument;
 	struct engine *engine; /* of the helpers; NULL: who waits is outside */
-	struct rota_engine *handle;
-	rota_id actor;	 /* that calls, or ROTA_NONE */
-	AO_t xcancelled; /* a hint to the function: relaxed */
+	struct rota_engine *handle; /* of the helpers' engine */
+	uint32_t first_generation;  /* which of that number it is */
+	rota_id actor;		    /* that calls, or ROTA_NONE */
+	AO_t xcancelled;	    /* a hint to the function: relaxed */
 	/* If somebody waits. */
 	AO_TS_t xlock; /* the next three */
 	struct wait_ticket ticket;
@@ -134,14 +135,47 @@ static struct message *finish_message(struct call *call, int result)
 	return message;
 }
 
+/*
+ * Those who do not wait are bounded by a number, those who wait by themselves:
+ * so the former are counted here. Room for one more?
+ */
+static bool join_queue(struct engine *engine)
+{
+	size_t most = engine->config.offload_queue
+			      ? engine->config.offload_queue
+			      : 1024;
+	/* Relaxed, as all that follows: a number, and nothing behind it. */
+	AO_t n = AO_load(&engine->xtold);
+
+	for (;;) {
+		AO_t seen;
+
+		if (n >= most)
+			return false;
+		/* Relaxed: see above. If it fails another has come or gone. */
+		seen = AO_fetch_compare_and_swap(&engine->xtold, n, n + 1);
+		if (seen == n)
+			return true;
+		n = seen;
+	}
+}
+
+static void leave_queue(struct engine *engine)
+{
+	/* Relaxed: see join_queue(). */
+	AO_fetch_and_sub1(&engine->xtold);
+}
+
 static void run_told(struct work *work, struct helper *helper)
 {
 	struct call *call = (struct call *)work;
 	struct engine *engine = call->engine;
 	rota_id to = call->actor;
-	int result = run_call(call);
 	struct site site;
+	int result;
 
+	leave_queue(engine);
+	result = run_call(call);
 	if (!helpers_done(helper)) {
 		engine_let_go(engine);
 		return;
@@ -159,15 +193,15 @@ int rota_offload_is_cancelled(void)
 
 	if (!call)
 		return 0;
-	/* Relaxed: a hint, like the next. */
-	if (AO_load(&call->xcancelled))
+	/* Relaxed: a hint, like the next. The engine itself may be gone. */
+	if (AO_load(&call->xcancelled) ||
+	    table_is_stopped(call->handle, call->first_generation))
 		return 1;
 	if (!call->message)
 		return 0;
 	actor = engine_actor(call->engine, call->actor);
 	signal = AO_load(&actor->xsignal); /* relaxed: as above */
-	return !signal_lives(signal, call->actor) ||
-	       (signal & (SIGNAL_STOP | SIGNAL_ENGINE));
+	return !signal_lives(signal, call->actor) || (signal & SIGNAL_STOP);
 }
 
 bool offload_is_here(const struct rota_engine *handle)
@@ -289,6 +323,7 @@ static int call_it(struct site *site, struct call *call, int64_t within)
 	struct engine *engine = site->engine;
 
 	call->handle = engine->handle;
+	call->first_generation = engine->first_generation;
 	call->actor = local ? local->turn.self : ROTA_NONE;
 	if (site->shard)
 		return call_from_outside(site, call, within);
@@ -342,6 +377,7 @@ static void refuse_told(struct work *work, int error)
 	rota_id to = call->actor;
 	struct site site;
 
+	leave_queue(call->engine);
 	enter_whatever(&site, to);
 	dead_letter_outside(&site, finish_message(call, error), to,
 			    ROTA_DEAD_STOPPED);
@@ -376,6 +412,7 @@ static struct call *make_told(struct local *local, rota_offload_function *run,
 		.argument = rota_offloaded_argument(offloaded),
 		.engine = engine,
 		.handle = engine->handle,
+		.first_generation = engine->first_generation,
 		.actor = self,
 		.message = message,
 		.length = length,
@@ -383,10 +420,17 @@ static struct call *make_told(struct local *local, rota_offload_function *run,
 	return call;
 }
 
-static size_t queue_of(const struct engine *engine)
+/* A complete call is queued. */
+static int submit_told(struct engine *engine, struct call *call)
 {
-	return engine->config.offload_queue ? engine->config.offload_queue
-					    : 1024;
+	int error;
+
+	if (!join_queue(engine))
+		return -EAGAIN;
+	error = helpers_submit(engine->helpers, &call->work, SIZE_MAX);
+	if (error)
+		leave_queue(engine);
+	return error;
 }
 
 int rota_offload_start(rota_offload_function *run, const void *argument,
@@ -407,8 +451,7 @@ int rota_offload_start(rota_offload_function *run, const void *argument,
 	if (!call)
 		return -ENOMEM;
 	count_begun(&local->cache);
-	error = helpers_submit(local->engine->helpers, &call->work,
-			       queue_of(local->engine));
+	error = submit_told(local->engine, call);
 	if (!error)
 		return 0;
 	count_done(&local->cache);

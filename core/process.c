@@ -770,12 +770,6 @@ static int receive(struct receiving *r, struct rota_received *received)
 	return error;
 }
 
-static bool is_ended(const struct local *local)
-{
-	/* Relaxed: only we set it. In destroy(). */
-	return (AO_load(&local->turn.actor->xmail) & MAILBOX_ENDED) != 0;
-}
-
 /* In the hand. Returns in that of any worker. */
 static int receive_in_hand(struct local *local, const struct rota_tags *tags,
 			   int64_t within, struct rota_received *received)
@@ -785,7 +779,7 @@ static int receive_in_hand(struct local *local, const struct rota_tags *tags,
 
 	if (!received)
 		return -EINVAL;
-	if (is_ended(local))
+	if (actor_is_at_end(local->turn.actor))
 		return -ESHUTDOWN;
 	/* Those below a callback, or a task, know this worker. */
 	if (local->turn.marks & TURN_ASIDE || local->turn.job)

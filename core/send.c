@@ -227,6 +227,16 @@ int send_push(struct site *site, struct actor *actor, rota_id to,
 	}
 }
 
+bool send_until(struct parcel *parcel, rota_deadline deadline)
+{
+	parcel->has_deadline = true;
+	parcel->deadline_ns = deadline.ns;
+	parcel->within = deadline.ns == CLOCK_NEVER
+				 ? CLOCK_FOREVER
+				 : clock_left(clock_ns(), deadline.ns);
+	return parcel->within > 0;
+}
+
 int send_parcel(const struct parcel *parcel)
 {
 	struct message *message;
@@ -251,6 +261,9 @@ int send_parcel(const struct parcel *parcel)
 				: -ENOMEM;
 	}
 	site_leave(&site);
+	/* In a callback on a worker, which cannot wait. */
+	if (error == -EAGAIN && parcel->has_deadline)
+		return -ETIMEDOUT;
 	return error;
 }
 
@@ -498,22 +511,8 @@ int rota_cast_bytes(rota_id to, rota_function *function, const void *capture,
 int rota_send_until(rota_id to, unsigned tag, const void *payload,
 		    size_t length, rota_deadline deadline)
 {
-	struct parcel parcel = {.to = to,
-				.tag = tag,
-				.head = payload,
-				.head_length = length,
-				.has_deadline = true,
-				.deadline_ns = deadline.ns};
-	int error;
-
-	if (deadline.ns != CLOCK_NEVER)
-		parcel.within = clock_left(clock_ns(), deadline.ns);
-	else
-		parcel.within = CLOCK_FOREVER;
-	if (parcel.within == 0)
-		return -ETIMEDOUT;
-	error = post(&parcel);
-	return error == -EAGAIN ? -ETIMEDOUT : error;
+	return rota_send_parts_until(to, tag, payload, length, NULL, 0, 0,
+				     deadline);
 }
 
 int rota_send_urgent(rota_id to, unsigned tag, const void *payload,
@@ -523,22 +522,43 @@ int rota_send_urgent(rota_id to, unsigned tag, const void *payload,
 			 ROTA_FOREVER);
 }
 
+static struct parcel parts(rota_id to, unsigned tag, const void *head,
+			   size_t head_length, const void *tail,
+			   size_t tail_length, unsigned flags)
+{
+	return (struct parcel){.to = to,
+			       .tag = tag,
+			       .head = head,
+			       .head_length = head_length,
+			       .tail = tail,
+			       .tail_length = tail_length,
+			       .flags = flags ? MESSAGE_URGENT : 0};
+}
+
 int rota_send_parts(rota_id to, unsigned tag, const void *head,
 		    size_t head_length, const void *tail, size_t tail_length,
 		    unsigned flags, int64_t within)
 {
-	struct parcel parcel = {.to = to,
-				.tag = tag,
-				.head = head,
-				.head_length = head_length,
-				.tail = tail,
-				.tail_length = tail_length,
-				.flags = flags ? MESSAGE_URGENT : 0,
-				.within = within};
+	struct parcel parcel =
+		parts(to, tag, head, head_length, tail, tail_length, flags);
 
 	if (flags & ~ROTA_URGENT)
 		return -EINVAL;
+	parcel.within = within;
 	return post(&parcel);
+}
+
+int rota_send_parts_until(rota_id to, unsigned tag, const void *head,
+			  size_t head_length, const void *tail,
+			  size_t tail_length, unsigned flags,
+			  rota_deadline deadline)
+{
+	struct parcel parcel =
+		parts(to, tag, head, head_length, tail, tail_length, flags);
+
+	if (flags & ~ROTA_URGENT)
+		return -EINVAL;
+	return send_until(&parcel, deadline) ? post(&parcel) : -ETIMEDOUT;
 }
 
 /* ---- moved buffers ---- */
@@ -592,21 +612,20 @@ static void attach(struct local *local, struct message *held)
 	worker_leave_hand(&local->worker, was);
 }
 
-static int send_own(rota_id to, unsigned tag, void *buffer, size_t length,
-		    void (*drop)(void *, size_t), unsigned char flags,
-		    int64_t within)
+static int send_own(struct parcel *parcel, struct owned owned)
 {
-	struct message *held = in_hand(buffer);
-	struct owned owned = {buffer, length, drop};
+	struct message *held = in_hand(owned.buffer);
 	/* Before: once it is sent the receiver may have dropped it. */
-	int error = !buffer && length > 0 ? -EINVAL
-		    : held		  ? detach(local_here(), held)
-					  : 0;
+	int error = !owned.buffer && owned.length > 0 ? -EINVAL
+		    : held ? detach(local_here(), held)
+			   : 0;
 
 	if (error)
 		return error;
-	error = post_copy(to, tag, &owned, sizeof(owned), MESSAGE_OWNED | flags,
-			  within);
+	parcel->head = &owned;
+	parcel->head_length = sizeof(owned);
+	parcel->flags |= MESSAGE_OWNED;
+	error = post(parcel);
 	if (error && held)
 		attach(local_again(), held); /* it may have moved */
 	return error;
@@ -615,14 +634,32 @@ static int send_own(rota_id to, unsigned tag, void *buffer, size_t length,
 int rota_send_own(rota_id to, unsigned tag, void *buffer, size_t length,
 		  void (*drop)(void *buffer, size_t length), int64_t within)
 {
-	return send_own(to, tag, buffer, length, drop, 0, within);
+	struct parcel parcel = {.to = to, .tag = tag, .within = within};
+
+	return send_own(&parcel, (struct owned){buffer, length, drop});
 }
 
 int rota_send_own_urgent(rota_id to, unsigned tag, void *buffer, size_t length,
 			 void (*drop)(void *buffer, size_t length),
 			 int64_t within)
 {
-	return send_own(to, tag, buffer, length, drop, MESSAGE_URGENT, within);
+	struct parcel parcel = {.to = to,
+				.tag = tag,
+				.flags = MESSAGE_URGENT,
+				.within = within};
+
+	return send_own(&parcel, (struct owned){buffer, length, drop});
+}
+
+int rota_send_own_until(rota_id to, unsigned tag, void *buffer, size_t length,
+			void (*drop)(void *buffer, size_t length),
+			rota_deadline deadline)
+{
+	struct parcel parcel = {.to = to, .tag = tag};
+
+	if (!send_until(&parcel, deadline))
+		return -ETIMEDOUT;
+	return send_own(&parcel, (struct owned){buffer, length, drop});
 }
 
 int rota_keep(void)

@@ -46,6 +46,10 @@ int send_push(struct site *site, struct actor *actor, rota_id to,
 /* Send one that was checked: what rota_send_within() returns. */
 int send_parcel(const struct parcel *parcel);
 
+/* Give it a deadline of its own, which ends its wait for room, too; false: that
+   has passed. */
+bool send_until(struct parcel *parcel, rota_deadline deadline);
+
 /* ---- core/closure.c ---- */
 
 /* rota_cast_bytes(), without any haste. */

@@ -25,7 +25,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/engine.h"
@@ -238,13 +237,20 @@ struct engine *table_take(struct rota_engine *handle)
 	struct engine *engine = NULL;
 
 	spin_lock(&entries_lock);
-	/* [T2] pairs with table_publish() */
-	if (!handle->is_stopping)
+	/* [T2] pairs with table_publish(). Relaxed: under the lock. */
+	if (AO_load(&handle->xstopped) != handle->next_generation)
 		engine = (struct engine *)AO_load_acquire(&handle->xengine);
 	if (engine)
-		handle->is_stopping = 1;
+		AO_store(&handle->xstopped, handle->next_generation);
 	spin_unlock(&entries_lock);
 	return engine;
+}
+
+bool table_is_stopped(const struct rota_engine *handle,
+		      uint32_t first_generation)
+{
+	/* Relaxed: nothing follows from it. */
+	return AO_load(&handle->xstopped) >= first_generation;
 }
 
 void table_unpublish(struct rota_engine *handle)
@@ -259,7 +265,6 @@ void table_release(struct rota_engine *handle, uint32_t max_generation)
 	spin_lock(&entries_lock);
 	handle->next_generation = max_generation + 1;
 	handle->is_taken = 0;
-	handle->is_stopping = 0;
 	spin_unlock(&entries_lock);
 }
 

@@ -29,7 +29,8 @@ struct rota_engine {
 	uint32_t
 		next_generation; /* where the next engine of that number starts */
 	int is_taken;
-	int is_stopping;
+	AO_t xstopped; /* where the last engine started whose stop has begun;
+	                  grows. Written under the lock, read by anyone */
 	/* Under the lock of estate.c. */
 	struct estate *estate; /* what threads have not taken yet, or NULL */
 	bool is_settling;      /* it is about to be known */
@@ -70,6 +71,11 @@ void table_publish(struct rota_engine *handle, struct engine *engine);
 
 /* Become the one who stops an engine; NULL if it is gone or being stopped. */
 struct engine *table_take(struct rota_engine *handle);
+
+/* Has somebody taken the engine of that number that started there? Also of one
+   that is gone; a moment old. */
+bool table_is_stopped(const struct rota_engine *handle,
+		      uint32_t first_generation);
 
 /* Calls fail from now on; returns when those under way have ended. */
 void table_unpublish(struct rota_engine *handle);

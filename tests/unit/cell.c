@@ -145,8 +145,16 @@ Test(cell, has_all_kinds_of_casts, .timeout = HANG)
 		     -ETIMEDOUT);
 	cr_assert_eq(account_cast_times_ten_within(cell, ROTA_NOW), -EAGAIN);
 	cr_assert_eq(account_call_times_ten(cell, ROTA_MS(1)), -ETIMEDOUT);
+	cr_assert_eq(account_cast_add_until(cell, &(struct amount){100},
+					    rota_deadline_in(ROTA_MS(1))),
+		     -ETIMEDOUT);
+	cr_assert_eq(account_cast_times_ten_until(cell, rota_deadline_in(0)),
+		     -ETIMEDOUT);
 	hold_end(&hold);
 	quiesce();
+	cr_assert_eq(account_cast_add_until(cell, &(struct amount){0},
+					    rota_deadline_in(ROTA_S(1000))),
+		     0);
 	cr_assert_eq(account_cast_times_ten_urgent(cell), 0);
 	cr_assert_eq(total_of(cell), 300);
 	account_release(cell);
@@ -656,6 +664,9 @@ Test(cell, captures_left_at_the_engines_end_are_dropped_once, .timeout = HANG)
 	cr_assert_eq(tally_of(&n_drops), n);
 	cr_assert_eq(n_dead(), n);
 	cr_assert_eq(shelf_cast_look_urgent(cell, &parcel), -ESRCH);
+	cr_assert_eq(shelf_cast_look_until(cell, &parcel,
+					   rota_deadline_in(ROTA_S(1000))),
+		     -ESRCH);
 	cr_assert_eq(tally_of(&n_drops), n);
 	parcel_drop(&parcel); /* ours still */
 	shelf_release(cell);

@@ -103,7 +103,7 @@ Test(deadline, ends_the_wait_for_room, .timeout = HANG)
 	engine_stop();
 }
 
-/* ---- what is sent while it is handled ---- */
+/* ---- ways to send ---- */
 
 enum how {
 	SEND,
@@ -115,6 +115,10 @@ enum how {
 	CAST,
 	CAST_WITH,
 	UNTIL_NEVER,
+	PARTS_NEVER,
+	OWN_NEVER,
+	CAST_NEVER,
+	CAST_WITH_NEVER,
 	AFTER,
 	N_HOWS
 };
@@ -152,6 +156,42 @@ static int cast(void *state, void *capture)
 	return 0;
 }
 
+static void *new_value(uint64_t value)
+{
+	return memcpy(malloc(sizeof(value)), &value, sizeof(value));
+}
+
+/* The calls that say what the deadline is, or that there is none. */
+enum until { SEND_UNTIL, PARTS_UNTIL, OWN_UNTIL, CAST_UNTIL, CAST_WITH_UNTIL };
+
+static int until_how(rota_id to, enum until how, uint64_t value,
+		     rota_deadline deadline)
+{
+	size_t n = sizeof(value);
+	void *buffer;
+	int error;
+
+	switch (how) {
+	case PARTS_UNTIL:
+		return rota_send_parts_until(to, 1, &value, 3,
+					     (char *)&value + 3, n - 3, 0,
+					     deadline);
+	case OWN_UNTIL:
+		buffer = new_value(value);
+		error = rota_send_own_until(to, 1, buffer, n, drop, deadline);
+		if (error)
+			free(buffer); /* ours still */
+		return error;
+	case CAST_UNTIL:
+		return rota_cast_until(to, cast, &value, deadline);
+	case CAST_WITH_UNTIL:
+		return rota_cast_with_until(to, cast, &value, n, count_drop, 0,
+					    deadline);
+	default:
+		return rota_send_until(to, 1, &value, n, deadline);
+	}
+}
+
 static int send_how(rota_id to, enum how how, uint64_t value)
 {
 	size_t n = sizeof(value);
@@ -174,14 +214,222 @@ static int send_how(rota_id to, enum how how, uint64_t value)
 		return rota_cast_with(to, cast, &value, n, count_drop, 0,
 				      ROTA_FOREVER);
 	case UNTIL_NEVER:
-		return rota_send_until(to, 1, &value, n,
-				       rota_deadline_in(ROTA_FOREVER));
+	case PARTS_NEVER:
+	case OWN_NEVER:
+	case CAST_NEVER:
+	case CAST_WITH_NEVER:
+		return until_how(to, (enum until)(how - UNTIL_NEVER), value,
+				 rota_deadline_in(ROTA_FOREVER));
 	case AFTER:
 		return rota_send_after(to, 1, &value, n, 0, NULL);
 	default:
 		return rota_send(to, 1, &value, n);
 	}
 }
+
+/* ---- of every kind ---- */
+
+/* Two of each: for one the time is up before it is taken. */
+static void expires(enum until how)
+{
+	bool drops = how == OWN_UNTIL || how == CAST_WITH_UNTIL;
+	struct stall stall = {0};
+	rota_deadline deadline;
+	rota_id id;
+
+	memset(&record, 0, sizeof(record));
+	memset(morgue.n, 0, sizeof(morgue.n));
+	n_dropped = (struct tally){0};
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	stall_start(&stall, id);
+	deadline = rota_deadline_in(ROTA_MS(IS_SLOW ? 100 : 20));
+	/* A busy machine may be late. */
+	if (until_how(id, how, 1, deadline) == 0) {
+		cr_assert_eq(
+			until_how(id, how, 2, rota_deadline_in(ROTA_S(1000))),
+			0);
+		outlive(deadline);
+		flag_raise(&stall.go);
+		expect_conserved(3);
+		cr_assert_eq(tally_of(&record.n), 1);
+		cr_assert_eq(record.note[0].value, 2);
+		cr_assert_eq(record.note[0].length, 8);
+		cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_EXPIRED]), 1);
+		cr_assert_eq(morgue.letter[0].value, 1);
+		cr_assert_eq(morgue.letter[0].length, 8);
+		cr_assert_eq(tally_of(&n_dropped), drops ? 2 : 0);
+	}
+	flag_raise(&stall.go);
+	engine_stop();
+}
+
+Test(deadline, may_be_that_of_every_kind, .timeout = HANG)
+{
+	for (enum until how = SEND_UNTIL; how <= CAST_WITH_UNTIL; how++)
+		expires(how);
+}
+
+Test(deadline, of_every_kind_ends_the_wait_for_room, .timeout = HANG)
+{
+	struct stall stall = {0};
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 1);
+	stall_start(&stall, id);
+	for (enum until how = SEND_UNTIL; how <= CAST_WITH_UNTIL; how++) {
+		rota_deadline past = rota_deadline_in(0);
+
+		cr_assert_eq(until_how(id, how, 1, soon()), -ETIMEDOUT);
+		cr_assert_eq(until_how(id, how, 1, past), -ETIMEDOUT);
+	}
+	cr_assert_eq(tally_of(&n_dropped), 0);
+	flag_raise(&stall.go);
+	expect_conserved(1);
+	engine_stop();
+}
+
+static struct {
+	rota_id full;
+	int error;
+	struct flag ended;
+} in_callback;
+
+static void send_in_callback(void *context, const struct rota_dead_letter *dead)
+{
+	(void)context;
+	(void)dead;
+	in_callback.error =
+		until(in_callback.full, 1, 1, rota_deadline_in(ROTA_S(1000)));
+	flag_raise(&in_callback.ended);
+}
+
+/* A timer of an actor that has ended is told of between two turns. */
+Test(deadline, is_at_once_where_nothing_may_wait, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	struct stall stall = {0};
+	rota_id late;
+
+	config.dead_letter = send_in_callback;
+	engine = engine_make(&config);
+	in_callback.full = puppet_spawn(NULL, 1);
+	stall_start(&stall, in_callback.full);
+	late = puppet_spawn(NULL, 0);
+	cr_assert_eq(rota_send_after(late, 1, NULL, 0, ROTA_MS(5), NULL), 0);
+	cr_assert_eq(rota_actor_stop(late), 0);
+	AWAIT(flag_is_up(&in_callback.ended));
+	cr_assert_eq(in_callback.error, -ETIMEDOUT);
+	flag_raise(&stall.go);
+	engine_stop();
+}
+
+Test(deadline, goes_with_what_is_urgent, .timeout = HANG)
+{
+	rota_deadline far = rota_deadline_in(ROTA_S(1000));
+	struct stall stall = {0};
+	uint64_t value = 3;
+	rota_id id;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 0);
+	stall_start(&stall, id);
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	cr_assert_eq(rota_send_parts_until(id, 1, NULL, 0, &value, 8,
+					   ROTA_URGENT, far),
+		     0);
+	cr_assert_eq(rota_cast_with_until(id, cast, &value, 8, NULL,
+					  ROTA_URGENT, far),
+		     0);
+	cr_assert_eq(rota_send_parts_until(id, 1, &value, 8, NULL, 0,
+					   ROTA_URGENT << 1, far),
+		     -EINVAL);
+	cr_assert_eq(rota_cast_with_until(id, cast, &value, 8, NULL,
+					  ROTA_URGENT << 1, far),
+		     -EINVAL);
+	flag_raise(&stall.go);
+	expect_conserved(4);
+	cr_assert_eq(tally_of(&record.n), 3);
+	cr_assert_eq(record.note[0].value, 3);
+	cr_assert_eq(record.note[1].value, 3);
+	cr_assert_eq(record.note[2].value, 1);
+	engine_stop();
+}
+
+Test(deadline, of_every_kind_says_what_is_wrong, .timeout = HANG)
+{
+	static char bytes[ROTA_MAX_PAYLOAD + 1];
+	rota_deadline far = rota_deadline_in(ROTA_S(1000));
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	for (enum until how = SEND_UNTIL; how <= CAST_WITH_UNTIL; how++)
+		cr_assert_eq(until_how(ROTA_NONE, how, 1, far), -ESRCH);
+	cr_assert_eq(rota_send_parts_until(id, 1, bytes, 1, bytes,
+					   ROTA_MAX_PAYLOAD, 0, far),
+		     -EMSGSIZE);
+	cr_assert_eq(
+		rota_send_own_until(id, ROTA_MAX_TAG + 1, bytes, 1, drop, far),
+		-EINVAL);
+	cr_assert_eq(rota_cast_with_until(id, NULL, bytes, 1, NULL, 0, far),
+		     -EINVAL);
+	cr_assert_eq(rota_cast_with_until(id, cast, bytes, sizeof(bytes), NULL,
+					  0, far),
+		     -EMSGSIZE);
+	engine_stop();
+}
+
+/* A moved buffer in hand goes on, or it does not and is in hand still. */
+struct passer {
+	rota_id to;
+	int late;
+	int again;
+};
+
+static int passer_handle(void *state, unsigned tag, void *payload,
+			 size_t length)
+{
+	struct passer *p = *(struct passer **)state;
+
+	p->late = rota_send_own_until(p->to, tag, payload, length, drop,
+				      rota_deadline_in(0));
+	p->again = rota_send_own_until(p->to, tag, payload, length, drop,
+				       rota_deadline_in(ROTA_S(1000)));
+	return 0;
+}
+
+Test(deadline, of_a_buffer_in_hand_is_a_new_one, .timeout = HANG)
+{
+	static const struct rota_behaviour behaviour = {
+		.size = sizeof(struct rota_behaviour),
+		.name = "passer",
+		.state_size = sizeof(struct passer *),
+		.handle = passer_handle,
+	};
+	struct passer p = {.late = 1}, nowhere = {.to = ROTA_NONE}, *at = &p;
+
+	engine_start(2);
+	p.to = puppet_spawn(&record, 0);
+	cr_assert_eq(rota_send_own(spawn(&behaviour, &at, 0), 1, new_value(7),
+				   8, drop, ROTA_FOREVER),
+		     0);
+	at = &nowhere;
+	cr_assert_eq(rota_send_own(spawn(&behaviour, &at, 0), 1, new_value(8),
+				   8, drop, ROTA_FOREVER),
+		     0);
+	quiesce();
+	cr_assert_eq(p.late, -ETIMEDOUT);
+	cr_assert_eq(p.again, 0);
+	cr_assert_eq(nowhere.again, -ESRCH);
+	cr_assert_eq(tally_of(&record.n), 1);
+	cr_assert_eq(record.note[0].value, 7);
+	cr_assert_eq(tally_of(&n_dropped), 2);
+	engine_stop();
+}
+
+/* ---- what is sent while it is handled ---- */
 
 static int act_send(void *arg)
 {
@@ -209,7 +457,9 @@ static void inherits(enum how how, unsigned times)
 	struct sender s = {.how = how, .times = times};
 	struct stall stall = {0};
 	rota_deadline deadline;
-	bool is_free = how == UNTIL_NEVER || how == AFTER;
+	bool is_free = how >= UNTIL_NEVER;
+	bool drops = how == OWN || how == CAST_WITH || how == OWN_NEVER ||
+		     how == CAST_WITH_NEVER;
 	rota_id id;
 
 	memset(&record, 0, sizeof(record));
@@ -231,8 +481,7 @@ static void inherits(enum how how, unsigned times)
 		cr_assert_eq(tally_of(&record.n), is_free ? times : 0);
 		cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_EXPIRED]),
 			     is_free ? 0 : times);
-		cr_assert_eq(tally_of(&n_dropped),
-			     how == OWN || how == CAST_WITH ? times : 0);
+		cr_assert_eq(tally_of(&n_dropped), drops ? times : 0);
 	}
 	engine_stop();
 }
@@ -274,6 +523,51 @@ Test(deadline, is_inherited_by_nothing_else, .timeout = HANG)
 	cr_assert_eq(s.here.ns, far.ns);
 	cr_assert_eq(plain.here.ns, UINT64_MAX);
 	cr_assert_eq(tally_of(&record.n), 3);
+	engine_stop();
+}
+
+/* ---- what the handler is told ---- */
+
+struct poller {
+	int first;
+	int last;
+	int64_t left_first; /* behind the look */
+	int64_t left;
+	struct flag ended;
+};
+
+static int act_poll(void *arg)
+{
+	struct poller *poller = arg;
+	rota_deadline here = rota_deadline_here();
+
+	poller->first = rota_is_cancelled();
+	poller->left_first = rota_deadline_left(here);
+	for (int i = 0; i < 10000 && !rota_is_cancelled(); i++)
+		nap();
+	poller->last = rota_is_cancelled();
+	poller->left = rota_deadline_left(here);
+	flag_raise(&poller->ended);
+	return 0;
+}
+
+Test(deadline, that_passes_cancels_the_handler, .timeout = HANG)
+{
+	struct poller poller = {.first = 2};
+	struct act act = {act_poll, &poller};
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	/* On a busy machine it may expire before it is taken. */
+	do
+		cr_assert_eq(rota_send_until(id, ACT, &act, sizeof(act),
+					     rota_deadline_in(ROTA_MS(100))),
+			     0);
+	while (quiesce(), !flag_is_up(&poller.ended));
+	cr_assert(poller.first == 0 || poller.left_first == 0);
+	cr_assert_eq(poller.last, 1);
+	cr_assert_eq(poller.left, 0);
 	engine_stop();
 }
 

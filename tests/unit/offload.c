@@ -375,6 +375,26 @@ Test(offload, result_comes_as_a_message, .timeout = HANG)
 	engine_stop();
 }
 
+static int run_is_null(void *argument)
+{
+	return argument == NULL;
+}
+
+Test(offload, argument_of_no_bytes_is_not_null, .timeout = HANG)
+{
+	struct told told = {.n = {0}};
+
+	told.result = -1;
+	engine_start(1);
+	cr_assert_eq(start(worker_spawn(&told),
+			   (struct starter){.run = run_is_null, .tag = TOLD}),
+		     0);
+	quiesce();
+	cr_assert_eq(told.result, 0);
+	cr_assert_eq(told.length, 0);
+	engine_stop();
+}
+
 static int run_pointer(void *argument)
 {
 	return run_slow(*(struct slow **)argument);
@@ -407,6 +427,50 @@ Test(offload, result_passes_a_full_mailbox, .timeout = HANG)
 	cr_assert_eq(tally_of(&record->n), 1);
 	cr_assert_eq(record->note[0].tag, TOLD);
 	cr_assert_eq((int)record->note[0].value, 42);
+	engine_stop();
+	free(record);
+}
+
+/* One that is done and one that runs, from a handler that then stands still. */
+struct two_starts {
+	struct slow *done;
+	struct slow *runs;
+	struct stall stall;
+};
+
+static int act_two_starts(void *arg)
+{
+	struct two_starts *two = arg;
+
+	rota_offload_start(run_pointer, &two->done, sizeof(two->done), TOLD);
+	rota_offload_start(run_pointer, &two->runs, sizeof(two->runs), TOLD);
+	return act_stall(&two->stall);
+}
+
+/* Neither while it is queued nor afterwards. */
+Test(offload, result_takes_no_place_in_the_mailbox, .timeout = HANG)
+{
+	struct record *record = calloc(1, sizeof(*record));
+	struct slow done = {.n = {0}}, runs = {.n = {0}};
+	struct two_starts two = {.done = &done, .runs = &runs};
+	struct stall stall = {0};
+	rota_id id;
+
+	start_with(1, 1);
+	id = puppet_spawn(record, 3);
+	flag_raise(&done.go);
+	ACTS(id, act_two_starts, &two);
+	/* The only helper has told of the first before it begins with this. */
+	AWAIT(flag_is_up(&runs.begun));
+	cr_assert_eq(fill(id, 1), 2);
+	flag_raise(&runs.go);
+	flag_raise(&two.stall.go);
+	quiesce();
+	cr_assert_eq(tally_of(&record->n), 4);
+	stall_start(&stall, id);
+	cr_assert_eq(fill(id, 1), 2);
+	flag_raise(&stall.go);
+	quiesce();
 	engine_stop();
 	free(record);
 }
@@ -531,6 +595,43 @@ Test(offload, queue_of_those_who_do_not_wait_is_bounded, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(tally_of(&told.n), 3);
 	cr_assert_eq(tally_of(&slow.n), 4);
+	engine_stop();
+}
+
+/* The other way round: nor do those who wait take room from the others. */
+Test(offload, queue_is_of_those_who_do_not_wait, .timeout = HANG)
+{
+	enum { N = 4 };
+	struct rota_config config = test_config(1);
+	struct slow slow = {.n = {0}}, *at = &slow;
+	struct offloading first, waiting[N];
+	struct told told = {.n = {0}};
+	rota_id id;
+
+	config.offload_threads = 1;
+	config.offload_queue = 2;
+	engine = engine_make(&config);
+	first = offloading_of(&slow);
+	ACTS(puppet_spawn(NULL, 0), act_offload, &first);
+	AWAIT(flag_is_up(&slow.begun));
+	for (size_t i = 0; i < N; i++) {
+		waiting[i] = offloading_of(&slow);
+		ACTS(puppet_spawn(NULL, 0), act_offload, &waiting[i]);
+	}
+	AWAIT(counters().waits >= 1 + N);
+	id = worker_spawn(&told);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	cr_assert_eq(start(id, starting(&at)), 0);
+	cr_assert_eq(start(id, starting(&at)), -EAGAIN);
+	flag_raise(&slow.go);
+	quiesce();
+	/* The room is there again, however often it is used. */
+	for (size_t i = 0; i < 10; i++) {
+		cr_assert_eq(start(id, starting(&at)), 0);
+		quiesce();
+	}
+	cr_assert_eq(tally_of(&told.n), 12);
+	cr_assert_eq(tally_of(&slow.n), 13 + N);
 	engine_stop();
 }
 
@@ -662,6 +763,75 @@ Test(offload, stop_ends_what_is_queued, .timeout = HANG)
 	cr_assert_eq(tally_of(&never.n), 0);
 }
 
+static int run_pointer_until_cancelled(void *argument)
+{
+	return run_until_cancelled(*(struct slow **)argument);
+}
+
+/* Whoever waits for it: what runs is not waited for in vain. */
+Test(offload, stop_cancels_what_runs, .timeout = HANG)
+{
+	struct slow slow[4] = {{.n = {0}}}, *at = &slow[3];
+	struct offloading by[3], *task = &by[1];
+	struct told told = {.n = {0}};
+	rota_engine *other;
+	pthread_t thread;
+	rota_id id;
+
+	for (int i = 0; i < 4; i++)
+		flag_raise(&slow[i].go);
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	other = engine;
+	engine_start(1);
+	for (int i = 0; i < 3; i++) {
+		by[i] = offloading_of(&slow[i]);
+		by[i].run = run_until_cancelled;
+		by[i].engine = engine;
+	}
+	thread = thread_start(thread_offload, &by[0]);
+	cr_assert_eq(rota_task_submit(engine, task_offload, &task, sizeof(task),
+				      NULL),
+		     0);
+	ACTS(id, act_offload, &by[2]); /* of the other engine */
+	cr_assert_eq(start(worker_spawn(&told),
+			   (struct starter){.run = run_pointer_until_cancelled,
+					    .argument = &at,
+					    .length = sizeof(at),
+					    .tag = TOLD}),
+		     0);
+	for (int i = 0; i < 4; i++)
+		AWAIT(flag_is_up(&slow[i].begun));
+	for (int i = 0; i < 5; i++)
+		nap();
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(tally_of(&slow[i].cancelled), 0);
+	engine_stop();
+	for (int i = 0; i < 3; i++)
+		expect(&by[i], 0, 42);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(tally_of(&slow[i].cancelled), 1);
+	thread_join(thread);
+	engine = other;
+	engine_stop();
+}
+
+/* Of that engine only: the next ones, and one of the same number, are others. */
+Test(offload, stop_of_an_engine_cancels_nothing_of_the_next, .timeout = HANG)
+{
+	for (int i = 0; i < SIZED(260, 3); i++) {
+		struct slow slow = {.n = {0}};
+
+		engine_start(1);
+		flag_raise(&slow.go);
+		cr_assert_eq(
+			rota_offload(engine, run_slow, &slow, PATIENCE, NULL),
+			0);
+		cr_assert_eq(tally_of(&slow.cancelled), 0);
+		engine_stop();
+	}
+}
+
 /* The memory that the function uses is the engine's, and stays. */
 struct on_stack {
 	struct slow *slow;
@@ -737,13 +907,15 @@ Test(offload, one_that_nobody_waits_for_is_reported, .timeout = HANG)
 
 Test(offload, no_thread_to_be_had_is_said, .timeout = HANG)
 {
+	struct rota_config config = test_config(1);
 	struct slow slow = {.n = {0}}, *at = &slow;
 	struct rlimit before, low;
 	struct told told = {.n = {0}};
 	int waited, told_error;
 	rota_id id;
 
-	engine_start(1);
+	config.offload_queue = 1; /* who is refused takes no room */
+	engine = engine_make(&config);
 	flag_raise(&slow.go);
 	id = worker_spawn(&told);
 	cr_assert_eq(start(id, (struct starter){.run = NULL}), -EINVAL);

@@ -3,6 +3,7 @@
  * process - accept, stash and become: does an actor get what it asked for, in
  * order, and does nothing get lost that it did not?
  */
+#include <rota/closure.h>
 #include <rota/process.h>
 #include <rota/status.h>
 
@@ -164,6 +165,27 @@ Test(process, stashed_messages_come_back_in_front, .timeout = HANG)
 	cr_assert_eq(last_error, 0);
 }
 
+Test(process, stashed_messages_come_back_into_their_lanes, .timeout = HANG)
+{
+	for (unsigned flags = 0; flags <= (unsigned)ROTA_ANYWHERE;
+	     flags += (unsigned)ROTA_ANYWHERE) {
+		uint64_t urgent[2] = {2, 3};
+
+		start(1, 0, flags | ROTA_TAKES_URGENT);
+		SEND_EACH(STASH, STASH); /* 0 and 1 */
+		for (size_t i = 0; i < 2; i++) {
+			cr_assert_eq(
+				rota_send_urgent(chooser, STASH, &urgent[i], 8),
+				0);
+			quiesce();
+		}
+		cr_assert_eq(send_value(chooser, UNSTASH, 4), 0);
+		quiesce(); /* each is stashed again */
+		EXPECT(0, 1, 2, 3, 4, 2, 3, 0, 1);
+		end();
+	}
+}
+
 Test(process, nothing_stashed_is_put_back_as_nothing, .timeout = HANG)
 {
 	start(1, 0, 0);
@@ -315,6 +337,38 @@ Test(process, a_mailbox_full_of_what_is_not_accepted, .timeout = HANG)
 	quiesce();
 	EXPECT(0, 1, 200, 0, 1, 2, 3, 100);
 	end();
+}
+
+static int note_run(void *state, void *capture)
+{
+	struct puppet *puppet = state;
+
+	record_note(puppet->record, 0, capture, sizeof(uint64_t));
+	return 0;
+}
+
+/* A function counts as tag 0. */
+Test(process, functions_are_held_back_too, .timeout = HANG)
+{
+	for (unsigned flags = 0; flags <= (unsigned)ROTA_ANYWHERE;
+	     flags += (unsigned)ROTA_ANYWHERE) {
+		uint64_t value = 11;
+
+		start(1, 0, flags);
+		cr_assert_eq(send_value(chooser, ACCEPT, 5), 0);
+		cr_assert_eq(rota_cast(chooser, note_run, &value), 0);
+		cr_assert_eq(send_value(chooser, 5, 12), 0);
+		quiesce();
+		EXPECT(5, 12);
+		cr_assert_eq(send_value(chooser, ACCEPT_ALL, 13), 0);
+		quiesce();
+		EXPECT(5, 12, 13, 11);
+		cr_assert_eq(send_value(chooser, ACCEPT, 0), 0);
+		cr_assert_eq(rota_cast(chooser, note_run, &value), 0);
+		quiesce();
+		EXPECT(5, 12, 13, 11, 0, 11);
+		end();
+	}
 }
 
 Test(process, what_is_never_accepted_is_a_dead_letter, .timeout = HANG)

@@ -546,6 +546,8 @@ Test(protocol, a_chunk_that_was_refused_is_the_callers, .init = start)
 	cr_assert_eq(box_try_chunk(id, &chunk), -ESRCH);
 	cr_assert_eq(box_chunk_within(id, &chunk, ROTA_S(1)), -ESRCH);
 	cr_assert_eq(box_chunk_urgent(id, &chunk), -ESRCH);
+	cr_assert_eq(box_chunk_until(id, &chunk, rota_deadline_in(ROTA_S(1))),
+		     -ESRCH);
 	stop();
 	cr_assert_eq(chunk.drops, 0);
 }
@@ -590,6 +592,73 @@ Test(protocol, head_and_bytes_arrive_side_by_side, .init = start, .fini = stop)
 	cr_assert_eq(memcmp(seen.bytes, "hello", 5), 0);
 	cr_assert_eq(seen.order[0], (long)sizeof(head));
 	cr_assert_eq((uintptr_t)seen.payload % 8, 0);
+}
+
+/* Once in time, once not: the gate is closed until the moment has passed. */
+static void expect_until(box_id id, int (*send)(box_id, rota_deadline))
+{
+	rota_deadline deadline = rota_deadline_in(ROTA_MS(20));
+	int error;
+	sem_t gate;
+
+	sem_init(&gate, 0, 0);
+	seen.n = 0;
+	cr_assert_eq(send(id, rota_deadline_in(ROTA_S(1000))), 0);
+	cr_assert_eq(box_gate(id, &gate), 0);
+	error = send(id, deadline);
+	cr_assert(error == 0 || error == -ETIMEDOUT);
+	while (rota_deadline_left(deadline) > 0)
+		rota_sleep(ROTA_MS(1));
+	sem_post(&gate);
+	settle();
+	cr_assert_eq(seen.n, 1);
+	cr_assert_eq(send(id, deadline), -ETIMEDOUT);
+	sem_destroy(&gate);
+}
+
+static struct box_chunk timely = {.serial = 7};
+
+static int chunk_until(box_id id, rota_deadline deadline)
+{
+	return box_chunk_until(id, &timely, deadline);
+}
+
+static int line_until(box_id id, rota_deadline deadline)
+{
+	return box_line_until(id, (struct box_head){'k', 77}, "hello", 5,
+			      deadline);
+}
+
+static int raw_until(box_id id, rota_deadline deadline)
+{
+	return box_raw_until(id, "hell", 4, deadline);
+}
+
+static int add_until(box_id id, rota_deadline deadline)
+{
+	return box_add_until(id, 3, deadline);
+}
+
+Test(protocol, all_kinds_of_sends_may_have_a_deadline, .init = start,
+     .fini = stop)
+{
+	box_id id = box_with(0, 0);
+	uint64_t before;
+
+	expect_until(id, add_until);
+	cr_assert_eq(seen.order[0], 3);
+	expect_until(id, line_until);
+	cr_assert_eq(seen.head.number, 77);
+	cr_assert_eq(seen.length, 5);
+	cr_assert_eq(memcmp(seen.bytes, "hello", 5), 0);
+	expect_until(id, raw_until);
+	cr_assert_eq(seen.length, 4);
+	before = dead(ROTA_DEAD_EXPIRED);
+	expect_until(id, chunk_until);
+	cr_assert_eq(seen.chunk, &timely);
+	/* It was the one chunk twice, if it was sent in time. */
+	cr_assert_eq((uint64_t)timely.drops,
+		     1 + dead(ROTA_DEAD_EXPIRED) - before);
 }
 
 Test(protocol, bytes_may_be_none, .init = start, .fini = stop)

@@ -686,6 +686,166 @@ Test(receive, answers_requests, .timeout = HANG)
 	}
 }
 
+/* Functions stand where messages of tag 0 do. */
+Test(receive, runs_functions_if_they_are_wanted, .timeout = HANG)
+{
+	BOTH(flags)
+	{
+		struct capture capture = {.n = {0}}, *at = &capture;
+
+		engine_start(1);
+		for (unsigned tag = 0; tag < 3; tag++) {
+			struct process *p = process_new();
+
+			p->flags = flags;
+			p->tags = rota_tags_of(tag);
+			process_start(p, run_loop);
+			cr_assert_eq(rota_cast(p->id, count_call, &at), 0);
+			cr_assert_eq(send_value(p->id, tag, 1), 0);
+			expect_taken(p, 1);
+			cr_assert_eq(tally_of(&capture.n),
+				     1); /* by the first */
+			rota_actor_stop(p->id);
+			cr_assert_eq(rota_join(p->id, PATIENCE, NULL), 0);
+			free(p);
+		}
+		engine_stop();
+	}
+}
+
+/* ---- deadlines ---- */
+
+static void outlive(rota_deadline deadline)
+{
+	while (rota_deadline_left(deadline) > 0)
+		nap();
+}
+
+/* What is not wanted any more is told of, and neither given nor run. */
+Test(receive, passes_over_what_is_of_no_use, .timeout = HANG)
+{
+	BOTH(flags)
+	{
+		struct process *p = process_new();
+		struct capture capture = {.n = {0}}, *at = &capture;
+		struct stall stall = {.go = {0}};
+		struct rota_asking asking;
+		rota_deadline soon;
+		uint64_t value = 1;
+		size_t n_sent = 0;
+
+		memset(morgue.n, 0, sizeof(morgue.n));
+		engine_start(1);
+		p->flags = flags;
+		process_start(p, run_loop);
+		expect_taken(p, 0);
+		stall_start(&stall, puppet_spawn(NULL, 0));
+		soon = rota_deadline_in(ROTA_MS(20));
+		n_sent += rota_send_until(p->id, 1, &value, sizeof(value),
+					  soon) == 0;
+		cr_assert_eq(rota_ask_start(p->id, 6, &value, sizeof(value),
+					    NULL, 0, ROTA_FOREVER, &asking),
+			     0);
+		n_sent += rota_cast_until(p->id, count_call, &at, soon) == 0;
+		cr_assert_eq(send_value(p->id, 2, 2), 0);
+		cr_assert_eq(rota_ask_cancel(&asking), 0);
+		outlive(soon);
+		flag_raise(&stall.go);
+		expect_taken(p, 1);
+		cr_assert_eq(p->record.note[0].tag, 2);
+		cr_assert_eq(tally_of(&capture.n), 0);
+		cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_EXPIRED]), n_sent);
+		cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_WITHDRAWN]), 1);
+		engine_stop();
+		free(p);
+	}
+}
+
+/* What it has received, and what those saw to whom it sent then. */
+static struct {
+	rota_id to;
+	rota_deadline own[4];
+	rota_deadline sent[4];
+	rota_deadline cast[4];
+	struct tally n;
+	int is_cancelled;
+} passed;
+
+static int act_note_deadline(void *arg)
+{
+	*(rota_deadline *)arg = rota_deadline_here();
+	return 0;
+}
+
+static int cast_note_deadline(void *state, void *capture)
+{
+	(void)state;
+	return act_note_deadline(*(void **)capture);
+}
+
+static int run_passing(struct process *p)
+{
+	struct rota_received m;
+
+	while ((p->result = rota_receive(NULL, ROTA_FOREVER, &m)) == 0) {
+		size_t i = tally_of(&passed.n);
+		struct act act = {act_note_deadline, &passed.sent[i]};
+		rota_deadline *at = &passed.cast[i];
+
+		passed.own[i] = rota_deadline_here();
+		rota_send(passed.to, ACT, &act, sizeof(act));
+		rota_cast(passed.to, cast_note_deadline, &at);
+		if (m.tag == 9)
+			outlive(passed.own[i]);
+		passed.is_cancelled = rota_is_cancelled();
+		tally_add(&passed.n, 1);
+	}
+	return 0;
+}
+
+static void expect_passed(const struct process *p, size_t i,
+			  rota_deadline deadline)
+{
+	cr_assert_eq(rota_send_until(p->id, 1, NULL, 0, deadline), 0);
+	quiesce();
+	cr_assert_eq(tally_of(&passed.n), i + 1);
+	cr_assert_eq(passed.own[i].ns, deadline.ns);
+	cr_assert_eq(passed.sent[i].ns, deadline.ns);
+	cr_assert_eq(passed.cast[i].ns, deadline.ns);
+	cr_assert_eq(passed.is_cancelled, 0);
+}
+
+/* That of the message that was received last, or none. */
+Test(receive, deadlines_go_on_with_what_is_sent, .timeout = HANG)
+{
+	BOTH(flags)
+	{
+		struct process *p = process_new();
+		rota_deadline never = rota_deadline_in(ROTA_FOREVER);
+		rota_deadline far = rota_deadline_in(ROTA_S(1000));
+		rota_deadline soon;
+
+		memset(&passed, 0, sizeof(passed));
+		memset(morgue.n, 0, sizeof(morgue.n));
+		engine_start(1);
+		passed.to = puppet_spawn(NULL, 0);
+		p->flags = flags;
+		process_start(p, run_passing);
+		expect_passed(p, 0, never);
+		expect_passed(p, 1, far);
+		expect_passed(p, 2, never);
+		do {
+			soon = rota_deadline_in(ROTA_MS(50));
+			cr_assert_eq(rota_send_until(p->id, 9, NULL, 0, soon),
+				     0);
+			quiesce();
+		} while (tally_of(&passed.n) < 4);
+		cr_assert_eq(passed.is_cancelled, 1);
+		engine_stop();
+		free(p);
+	}
+}
+
 /* ---- where it goes on ---- */
 
 static int run_threads(struct process *p)

@@ -3,6 +3,7 @@
  * stop - the ways an actor ends, and what becomes of what it had
  */
 #include <rota/process.h>
+#include <rota/wait.h>
 
 #include "tests/unit/support.h"
 
@@ -350,37 +351,214 @@ Test(stop, cancels_every_further_wait_of_the_handler, .timeout = HANG)
 	engine_stop();
 }
 
-/* The same where the stop comes before the first wait. */
+/* The same where the stop comes before the first wait: once is not enough. */
 struct late_waiter {
 	struct stall stall;
+	struct tally receives; /* about to, after an ordinary wait if any */
+	bool is_receiving;
+	bool has_waited; /* before the stop */
 	rota_id living;
+	int received;
 	int join;
+	int again[4];
+	struct flag ended;
 };
 
-static int act_stall_then_join(void *arg)
+static void stand(struct late_waiter *late)
+{
+	struct rota_received m;
+
+	if (late->has_waited)
+		rota_sleep(1);
+	tally_add(&late->receives, 1);
+	late->received = rota_receive(NULL, ROTA_FOREVER, &m);
+}
+
+static int act_wait_late(void *arg)
 {
 	struct late_waiter *late = arg;
+	struct rota_received m;
 
-	act_stall(&late->stall);
+	if (late->is_receiving)
+		stand(late);
+	else
+		act_stall(&late->stall);
 	late->join = rota_join(late->living, ROTA_FOREVER, NULL);
+	late->again[0] = rota_sleep(ROTA_FOREVER);
+	late->again[1] = rota_receive(NULL, ROTA_FOREVER, &m);
+	late->again[2] = rota_join(late->living, ROTA_FOREVER, NULL);
+	late->again[3] = rota_yield();
+	flag_raise(&late->ended);
 	return 0;
 }
 
-Test(stop, cancels_a_wait_that_begins_after_it, .timeout = HANG)
+static void expect_cancelled(const struct late_waiter *late)
 {
-	static struct late_waiter late;
+	cr_assert_eq(late->received, late->is_receiving ? -ECANCELED : 0);
+	cr_assert_eq(late->join, -ECANCELED);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(late->again[i], -ECANCELED, "%zu: %d", i,
+			     late->again[i]);
+}
+
+static rota_id spawn_with(unsigned flags)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	rota_id id;
+
+	options.flags = flags;
+	id = rota_spawn(engine, &puppet_behaviour, NULL, &options);
+	cr_assert_eq(rota_id_error(id), 0);
+	return id;
+}
+
+static const unsigned kinds[] = {0, ROTA_ANYWHERE, ROTA_OWN_THREAD};
+
+Test(stop, cancels_all_waits_that_begin_after_it, .timeout = HANG)
+{
+	engine_start(2);
+	for (size_t i = 0; i < 3; i++) {
+		struct late_waiter late = {.join = 1};
+		rota_id id = spawn_with(kinds[i]);
+
+		late.living = puppet_spawn(NULL, 0);
+		ACTS(id, act_wait_late, &late);
+		AWAIT(flag_is_up(&late.stall.begun));
+		cr_assert_eq(rota_actor_stop(id), 0);
+		flag_raise(&late.stall.go);
+		expect_end(id, ROTA_EXIT_STOPPED, 0);
+		expect_cancelled(&late);
+	}
+	engine_stop();
+}
+
+/* Of one that stands in a receive, which is no wait like others. */
+Test(stop, cancels_all_waits_after_a_receive, .timeout = HANG)
+{
+	engine_start(2);
+	for (size_t i = 0; i < 6; i++) {
+		struct late_waiter late = {.is_receiving = true,
+					   .has_waited = i % 2};
+		rota_id id = spawn_with(kinds[i / 2]);
+
+		late.living = puppet_spawn(NULL, 0);
+		ACTS(id, act_wait_late, &late);
+		AWAIT(tally_of(&late.receives) == 1);
+		quiesce();
+		cr_assert_eq(rota_actor_stop(id), 0);
+		expect_end(id, ROTA_EXIT_STOPPED, 0);
+		expect_cancelled(&late);
+	}
+	engine_stop();
+}
+
+/* ---- in destroy() ---- */
+
+/* Its waits are its own: the stop that led to it is over, for it. */
+struct parting {
+	struct stall stall; /* in the handler, before the stop */
+	bool has_waited;
+	struct flag begun;
+	rota_id gate;
+	int64_t first; /* sleeps so long */
+	int sleep;
+	int join;
+	int last;
+	struct flag ended;
+};
+
+static void parting_destroy(void *state)
+{
+	struct parting *parting = *(struct parting **)state;
+
+	flag_raise(&parting->begun);
+	parting->sleep = rota_sleep(parting->first);
+	parting->join = rota_join(parting->gate, ROTA_FOREVER, NULL);
+	parting->last = rota_sleep(1);
+	flag_raise(&parting->ended);
+}
+
+static const struct rota_behaviour parting_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "parting",
+	.state_size = sizeof(struct parting *),
+	.handle = puppet_handle,
+	.destroy = parting_destroy,
+};
+
+static int act_stall_and_wait(void *arg)
+{
+	struct parting *parting = arg;
+
+	act_stall(&parting->stall);
+	if (parting->has_waited)
+		rota_sleep(1);
+	return 0;
+}
+
+static rota_id parting_spawn(struct parting *parting)
+{
+	parting->first = 1;
+	parting->sleep = parting->join = parting->last = 1;
+	parting->gate = puppet_spawn(NULL, 0);
+	return spawn(&parting_behaviour, &parting, 0);
+}
+
+static void expect_parted(rota_id id, struct parting *parting,
+			  enum rota_exit_cause cause)
+{
+	AWAIT(flag_is_up(&parting->begun));
+	cr_assert_eq(rota_actor_stop(parting->gate), 0);
+	cr_assert_eq(ended(id).cause, cause);
+	cr_assert_eq(parting->sleep, 0);
+	cr_assert_eq(parting->join, 0);
+	cr_assert_eq(parting->last, 0);
+}
+
+Test(stop, lets_destroy_wait, .timeout = HANG)
+{
+	engine_start(2);
+	for (int i = 0; i < 3; i++) {
+		struct parting parting = {.has_waited = i == 2};
+		rota_id id = parting_spawn(&parting);
+
+		if (i > 0)
+			ACTS(id, act_stall_and_wait, &parting);
+		if (i > 0)
+			AWAIT(flag_is_up(&parting.stall.begun));
+		cr_assert_eq(rota_actor_stop(id), 0);
+		flag_raise(&parting.stall.go);
+		expect_parted(id, &parting, ROTA_EXIT_STOPPED);
+	}
+	engine_stop();
+}
+
+Test(stop, that_finds_destroy_waiting_leaves_it_alone, .timeout = HANG)
+{
+	struct parting parting = {.has_waited = false};
 	rota_id id;
 
 	engine_start(2);
-	late.living = puppet_spawn(NULL, 0);
-	id = puppet_spawn(NULL, 0);
-	ACTS(id, act_stall_then_join, &late);
-	AWAIT(flag_is_up(&late.stall.begun));
+	id = parting_spawn(&parting);
+	cr_assert_eq(rota_actor_drain(id), 0);
+	AWAIT(counters().waits >= 2);
 	cr_assert_eq(rota_actor_stop(id), 0);
-	flag_raise(&late.stall.go);
-	expect_end(id, ROTA_EXIT_STOPPED, 0);
-	cr_assert_eq(late.join, -ECANCELED);
+	expect_parted(id, &parting, ROTA_EXIT_NORMAL);
 	engine_stop();
+}
+
+/* ... for as long as there is time: then that of the engine ends it. */
+Test(stop, of_the_engine_ends_what_destroy_waits_for_at_last, .timeout = HANG)
+{
+	struct parting parting = {.has_waited = false};
+
+	engine_start(2);
+	parting_spawn(&parting);
+	parting.first = ROTA_FOREVER;
+	rota_stop(engine, ROTA_MS(50));
+	AWAIT(flag_is_up(&parting.ended));
+	cr_assert_eq(parting.sleep, -ECANCELED);
+	cr_assert_lt(parting.last, 0);
 }
 
 /* ---- drain ---- */
@@ -574,6 +752,40 @@ Test(stop, of_the_engine_cancels_waits, .timeout = HANG)
 		cr_assert(hold[i].result == -ECANCELED || hold[i].result == 0);
 	}
 	cr_assert_eq(tally_of(&record.destroyed), N);
+}
+
+static void *thread_stop(void *arg)
+{
+	*(int *)arg = rota_stop(engine, PATIENCE);
+	return NULL;
+}
+
+/* Of handlers too that have not waited yet, and would go on to. */
+Test(stop, of_the_engine_cancels_all_later_waits, .timeout = HANG)
+{
+	struct late_waiter computes = {.join = 1};
+	struct late_waiter receives = {.is_receiving = true};
+	pthread_t thread;
+	int result = 1;
+
+	engine_start(2);
+	computes.living = receives.living = puppet_spawn(NULL, 0);
+	ACTS(puppet_spawn(NULL, 0), act_wait_late, &receives);
+	AWAIT(tally_of(&receives.receives) == 1);
+	quiesce();
+	/* Not where the other stands: it keeps its thread. */
+	ACTS(spawn_with(ROTA_OWN_THREAD), act_wait_late, &computes);
+	AWAIT(flag_is_up(&computes.stall.begun));
+	thread = thread_start(thread_stop, &result);
+	AWAIT(flag_is_up(&receives.ended)); /* all are being stopped */
+	flag_raise(&computes.stall.go);
+	thread_join(thread);
+	cr_assert_eq(result, 0);
+	/* The living one may be gone before it is joined. */
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert_eq(computes.again[i], -ECANCELED);
+		cr_assert_eq(receives.again[i], -ECANCELED);
+	}
 }
 
 struct witness {

@@ -64,6 +64,8 @@ ROTA_EXTERN_C_BEGIN
  * to change. Return 0, or a negative number: the actor has failed and is
  * stopped (ROTA_UNKNOWN instead makes the message a dead letter and leaves the
  * actor as it is). destroy() runs once, on a worker, when the actor has ended.
+ * It may wait, whatever has ended the actor: a stop ends the waits of handlers
+ * only (rota_stop() those of destroy() too, when its time is up).
  */
 struct rota_behaviour {
 	size_t size;	   /* sizeof(struct rota_behaviour) */
@@ -182,8 +184,9 @@ ROTA_API rota_id rota_spawn(rota_engine *engine,
  *          (@tag); -EMSGSIZE (@length); -EDEADLK a handler's send to its own
  *          full mailbox (the message in hand counts: with capacity 1 it is
  *          always full); -ECANCELED it would have to wait, but the sender is
- *          being stopped; -EPERM in a forked child. The message was not
- *          accepted and has no effect.
+ *          being stopped, or the request that it has in hand was cancelled
+ *          (rota_ask_cancel(), or whoever asked is being stopped); -EPERM in a
+ *          forked child. The message was not accepted and has no effect.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_send(rota_id to, unsigned tag, const void *payload,
@@ -206,9 +209,15 @@ ROTA_API int rota_send_within(rota_id to, unsigned tag, const void *payload,
  * not handled but becomes a dead letter (ROTA_DEAD_EXPIRED).
  *
  * Deadlines travel: what a handler sends, by whatever call but timers, has the
- * deadline of the message in hand, unless it is sent by this one; what it asks
- * ends by then. To send without: rota_deadline_in(ROTA_FOREVER). Messages
- * without a deadline pay nothing for this.
+ * deadline of the message in hand, unless it is sent by this one, by another
+ * that ends in _until, or by what is made of them; what it asks ends by then.
+ * To send without: rota_deadline_in(ROTA_FOREVER). Messages without a deadline
+ * pay nothing for this.
+ *
+ * An ask has no such call: it always ends when what it is made for is of no
+ * use any more. What is to be asked all the same is no part of that: send
+ * yourself, or another actor, a message without a deadline, and ask while that
+ * is handled.
  *
  * Context, errors: those of rota_send(), and -ETIMEDOUT.
  * Return:  0 or one of the errors.
@@ -251,6 +260,12 @@ ROTA_API int rota_send_parts(rota_id to, unsigned tag, const void *head,
 			     size_t tail_length, unsigned flags,
 			     int64_t within);
 
+/* rota_send_parts() with a deadline of its own: see rota_send_until(). */
+ROTA_API int rota_send_parts_until(rota_id to, unsigned tag, const void *head,
+				   size_t head_length, const void *tail,
+				   size_t tail_length, unsigned flags,
+				   rota_deadline deadline);
+
 /*
  * Moved buffers: the pointer travels, not the bytes. On success the engine
  * owns @buffer and calls @drop(buffer, length) exactly once, whatever happens:
@@ -271,6 +286,13 @@ ROTA_API int rota_send_own_urgent(rota_id to, unsigned tag, void *buffer,
 				  size_t length,
 				  void (*drop)(void *buffer, size_t length),
 				  int64_t within);
+
+/* rota_send_own() with a deadline of its own: see rota_send_until(). One that
+   is not taken before is dropped, once it has been told of. */
+ROTA_API int rota_send_own_until(rota_id to, unsigned tag, void *buffer,
+				 size_t length,
+				 void (*drop)(void *buffer, size_t length),
+				 rota_deadline deadline);
 
 /* ---- inside a handler; elsewhere they return what each says ---- */
 
@@ -366,7 +388,9 @@ ROTA_API int rota_self_drain(void);
  * rota_actor_stop() - end an actor after its message in hand
  *
  * Overtakes all that is queued, which becomes dead letters. A handler that
- * waits is woken with -ECANCELED. Returns at once; rota_join() waits.
+ * waits is woken with -ECANCELED, and so ends whatever it would wait for after
+ * that, or after it was stopped while it ran. Returns at once; rota_join()
+ * waits.
  *
  * Context: a handler or any thread; never waits.
  * Return:  0 (also when it is ending already); -ESRCH.
@@ -456,7 +480,9 @@ struct rota_exit {
  * Context: a handler (its turn waits) or any thread (the thread waits).
  * Errors:  -ETIMEDOUT; -ESRCH there never was such an actor, or its engine is
  *          gone; -EDEADLK an actor waits for itself, directly or through
- *          others' joins (of those in a circle, one is told); -ECANCELED.
+ *          others' joins (of those in a circle, one is told); -ECANCELED: the
+ *          caller's actor is being stopped, or the request that it has in hand
+ *          was cancelled.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_join(rota_id id, int64_t within, struct rota_exit *why);

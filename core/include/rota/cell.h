@@ -176,11 +176,13 @@ ROTA_EXTERN_C_END
  *	int NAME_cast_FN(NAME_cell *cell, const C *capture);
  *	int NAME_try_cast_FN(NAME_cell *cell, const C *capture);
  *	int NAME_cast_FN_within(NAME_cell *cell, const C *capture, within);
+ *	int NAME_cast_FN_until(NAME_cell *cell, const C *capture, deadline);
  *	int NAME_cast_FN_urgent(NAME_cell *cell, const C *capture);
  *	int NAME_call_FN(NAME_cell *cell, C *capture, int64_t within);
  *
- * which wait for room, do not, do for so long, go into the urgent lane; and
- * wait for the function itself. They return what rota_cast_bytes() and
+ * which wait for room, do not, do for so long, or until a moment after which
+ * the function is not run any more, go into the urgent lane; and wait for the
+ * function itself. They return what rota_cast_bytes() and
  * rota_call_bytes() return.
  */
 #define ROTA_CELL_FN(name, fn, C)                                   \
@@ -208,6 +210,8 @@ ROTA_EXTERN_C_END
 		name, fn, ROTA__CELL_WITH,                                  \
 		(name##_cell * cell_, C const *capture_),                   \
 		(name##_cell * cell_, C const *capture_, int64_t within_),  \
+		(name##_cell * cell_, C const *capture_,                    \
+		 rota_deadline deadline_),                                  \
 		(capture_, sizeof(C), name##__drop_##fn))                   \
 	ROTA__ASSERT(1, #fn)
 
@@ -257,6 +261,8 @@ ROTA_EXTERN_C_END
 		name, fn, ROTA__CELL_BYTES,                                \
 		(name##_cell * cell_, C const *capture_),                  \
 		(name##_cell * cell_, C const *capture_, int64_t within_), \
+		(name##_cell * cell_, C const *capture_,                   \
+		 rota_deadline deadline_),                                 \
 		(capture_, sizeof(C), NULL))                               \
 	ROTA__INLINE int name##_call_##fn(name##_cell *cell_, C *capture_, \
 					  int64_t within_)                 \
@@ -277,6 +283,7 @@ ROTA_EXTERN_C_END
 	}                                                                      \
 	ROTA__CELL_CASTS(name, fn, ROTA__CELL_BYTES, (name##_cell * cell_),    \
 			 (name##_cell * cell_, int64_t within_),               \
+			 (name##_cell * cell_, rota_deadline deadline_),       \
 			 (NULL, 0, NULL))                                      \
 	ROTA__INLINE int name##_call_##fn(name##_cell *cell_, int64_t within_) \
 	{                                                                      \
@@ -286,29 +293,35 @@ ROTA_EXTERN_C_END
 	ROTA__ASSERT(1, #fn)
 
 /*
- * The four casts. @one: their parameters; @two: and a time; @what: the capture,
- * its length, its drop function; @CAST: how they go without an option.
+ * The casts. @one: their parameters; @two: and a time; @three: and a moment;
+ * @what: the capture, its length, its drop function; @CAST: how they go without
+ * an option.
  */
-#define ROTA__CELL_CASTS(name, fn, CAST, one, two, what)                      \
-	ROTA__INLINE int name##_cast_##fn one                                 \
-	{                                                                     \
-		return CAST(name##_id(cell_), name##__run_##fn, ROTA_FOREVER, \
-			    ROTA__CELL_ARGUMENTS what);                       \
-	}                                                                     \
-	ROTA__INLINE int name##_try_cast_##fn one                             \
-	{                                                                     \
-		return CAST(name##_id(cell_), name##__run_##fn, ROTA_NOW,     \
-			    ROTA__CELL_ARGUMENTS what);                       \
-	}                                                                     \
-	ROTA__INLINE int name##_cast_##fn##_within two                        \
-	{                                                                     \
-		return CAST(name##_id(cell_), name##__run_##fn, within_,      \
-			    ROTA__CELL_ARGUMENTS what);                       \
-	}                                                                     \
-	ROTA__INLINE int name##_cast_##fn##_urgent one                        \
-	{                                                                     \
-		return ROTA__CELL_URGENT(name##_id(cell_), name##__run_##fn,  \
-					 ROTA__CELL_ARGUMENTS what);          \
+#define ROTA__CELL_CASTS(name, fn, CAST, one, two, three, what)                \
+	ROTA__INLINE int name##_cast_##fn one                                  \
+	{                                                                      \
+		return CAST(name##_id(cell_), name##__run_##fn, ROTA_FOREVER,  \
+			    ROTA__CELL_ARGUMENTS what);                        \
+	}                                                                      \
+	ROTA__INLINE int name##_try_cast_##fn one                              \
+	{                                                                      \
+		return CAST(name##_id(cell_), name##__run_##fn, ROTA_NOW,      \
+			    ROTA__CELL_ARGUMENTS what);                        \
+	}                                                                      \
+	ROTA__INLINE int name##_cast_##fn##_within two                         \
+	{                                                                      \
+		return CAST(name##_id(cell_), name##__run_##fn, within_,       \
+			    ROTA__CELL_ARGUMENTS what);                        \
+	}                                                                      \
+	ROTA__INLINE int name##_cast_##fn##_until three                        \
+	{                                                                      \
+		return ROTA__CELL_UNTIL(name##_id(cell_), name##__run_##fn,    \
+					deadline_, ROTA__CELL_ARGUMENTS what); \
+	}                                                                      \
+	ROTA__INLINE int name##_cast_##fn##_urgent one                         \
+	{                                                                      \
+		return ROTA__CELL_URGENT(name##_id(cell_), name##__run_##fn,   \
+					 ROTA__CELL_ARGUMENTS what);           \
 	}
 
 #define ROTA__CELL_ARGUMENTS(capture, length, drop) capture, length, drop
@@ -318,6 +331,9 @@ ROTA_EXTERN_C_END
 #define ROTA__CELL_WITH(...) ROTA__CELL_WITH_(__VA_ARGS__)
 #define ROTA__CELL_WITH_(to, run, within, capture, length, drop) \
 	rota_cast_with(to, run, capture, length, drop, 0, within)
+#define ROTA__CELL_UNTIL(...) ROTA__CELL_UNTIL_(__VA_ARGS__)
+#define ROTA__CELL_UNTIL_(to, run, deadline, capture, length, drop) \
+	rota_cast_with_until(to, run, capture, length, drop, 0, deadline)
 #define ROTA__CELL_URGENT(...) ROTA__CELL_URGENT_(__VA_ARGS__)
 #define ROTA__CELL_URGENT_(to, run, capture, length, drop)          \
 	rota_cast_with(to, run, capture, length, drop, ROTA_URGENT, \

@@ -93,6 +93,25 @@ ROTA_API int rota_cast_with(rota_id to, rota_function *function,
 			    unsigned flags, int64_t within);
 
 /**
+ * rota_cast_with_until() - have an actor run a function, or not after a moment
+ * @deadline: as in rota_send_until()
+ * @to, @function, @capture, @length, @drop, @flags: as in rota_cast_with()
+ *
+ * Waits for room until then at most; what has not begun before is not run, but
+ * becomes a dead letter. The deadline is that of what the function sends and
+ * asks. (Other casts have that of the message in hand, if it has one; with
+ * rota_deadline_in(ROTA_FOREVER) this one has none.)
+ *
+ * Context: as for rota_cast_bytes().
+ * Errors:  those of rota_cast_with(); -ETIMEDOUT also if @deadline has passed.
+ * Return:  0 or one of these errors.
+ */
+ROTA_API int rota_cast_with_until(rota_id to, rota_function *function,
+				  const void *capture, size_t length,
+				  void (*drop)(void *capture, size_t length),
+				  unsigned flags, rota_deadline deadline);
+
+/**
  * rota_call_bytes() - have an actor run a function, and wait for it
  * @to, @function, @length: as in rota_cast_bytes()
  * @capture: copied to the actor; once the function has run, what it has made of
@@ -121,9 +140,10 @@ ROTA_EXTERN_C_END
  *	int rota_try_cast(to, function, capture)           never waits for room
  *	int rota_cast_urgent(to, function, capture)        into the urgent lane
  *	int rota_cast_within(to, function, capture, within)
+ *	int rota_cast_until(to, function, capture, deadline)  rota_send_until()
  *
- * (The capture may be &(struct add){.by = 10}; for rota_cast_within() it then
- * needs parentheses around. Nothing to capture: rota_cast_bytes(), NULL, 0.)
+ * (The capture may be &(struct add){.by = 10}; for the last two it then needs
+ * parentheses around. Nothing to capture: rota_cast_bytes(), NULL, 0.)
  *
  *	int rota_call(to, function, capture, within)       of rota_call_bytes()
  */
@@ -133,6 +153,9 @@ ROTA_EXTERN_C_END
 	rota_cast_bytes(to, function, ROTA__CAPTURE(__VA_ARGS__), ROTA_NOW)
 #define rota_cast_within(to, function, capture, within) \
 	rota_cast_bytes(to, function, ROTA__CAPTURE(capture), within)
+#define rota_cast_until(to, function, capture, deadline)                    \
+	rota_cast_with_until(to, function, ROTA__CAPTURE(capture), NULL, 0, \
+			     deadline)
 #define rota_cast_urgent(to, function, ...)                            \
 	rota_cast_with(to, function, ROTA__CAPTURE(__VA_ARGS__), NULL, \
 		       ROTA_URGENT, ROTA_FOREVER)

@@ -208,11 +208,12 @@ struct rota_stop_report {
  * rota_stop() - stop every actor after its message in hand, then the engine
  * @within: how long handlers may take to return
  *
- * What is still queued becomes dead letters; waits of handlers end with
- * -ECANCELED; destructors run. Tasks that have not started are cancelled, those
- * that run are waited for; likewise offloaded functions. To have queued work handled first, call
- * rota_quiesce() before. All ids of the engine give -ESRCH afterwards. The
- * engine is gone whatever this returns.
+ * What is still queued becomes dead letters; waits of handlers, those that they
+ * are in and all that follow, end with -ECANCELED; destructors run, and may wait
+ * until the time is up. Tasks that have not started are cancelled, those that
+ * run are waited for; likewise offloaded functions. To have queued work handled
+ * first, call rota_quiesce() before. All ids of the engine give -ESRCH
+ * afterwards. The engine is gone whatever this returns.
  *
  * Context: any thread that is not a worker; NULL is allowed and does nothing.
  * Errors:  -ETIMEDOUT: a handler, or an offloaded function, did not return; its

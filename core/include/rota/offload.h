@@ -74,7 +74,8 @@ static inline void *rota_offloaded_argument(struct rota_offloaded *offloaded)
  * rota_offload_start() - have a function run on a helper thread, and be told
  * @run:      the function
  * @argument: @length bytes, copied; the copy is aligned to 16 and the
- *            function's to change; may be NULL if @length is 0
+ *            function's to change; may be NULL if @length is 0 (what the
+ *            function gets is not NULL even then, but has no bytes)
  * @tag:      of the message to this actor, whose payload is struct
  *            rota_offloaded and whose sender is the actor itself
  *

@@ -37,7 +37,8 @@ ROTA_EXTERN_C_BEGIN
 
 /*
  * Some tags: bit i of mask stands for tag base + i. With mask 0, and where a
- * pointer to this is NULL: all tags.
+ * pointer to this is NULL: all tags. Functions (see closure.h), which have none,
+ * count as tag 0 here.
  */
 struct rota_tags {
 	uint64_t mask;
@@ -82,7 +83,8 @@ struct rota_received {
  * back. The new one's is valid until the next call, or until the handler
  * returns, whose result is about the last one. A request (see ask.h) in hand
  * that has not been answered is answered with 0, as by the handler's return.
- * Functions (see closure.h) are run on the way.
+ * Functions are not given but run, on the way, when their turn comes; with
+ * @tags, only if tag 0 is among them: else they keep their places.
  *
  * An actor that was spawned with ROTA_ANYWHERE may go on on any thread after
  * this call, and after a send that waits for room: errno and thread-local
@@ -108,8 +110,8 @@ ROTA_API int rota_receive(const struct rota_tags *tags, int64_t within,
  * @tags: NULL: for all again
  *
  * Others keep their places and count in the mailbox, as with rota_receive(),
- * which is not affected. When the actor is drained, what it does not accept in
- * the end becomes dead letters.
+ * which is not affected. So do functions, unless tag 0 is accepted. When the
+ * actor is drained, what it does not accept in the end becomes dead letters.
  *
  * Context: a handler; never waits.
  * Errors:  -ENOMEM; -EPERM outside a handler, or in a READ's; -ECANCELED: given

@@ -83,7 +83,7 @@
  *	p_inc_within(..., within) waits that long at most, then -ETIMEDOUT
  *	p_inc_urgent(...)         into the urgent lane
  *	p_inc_after(..., delay, timer)  SEND only: rota_send_after()
- *	p_inc_until(..., deadline)      SEND only: rota_send_until()
+ *	p_inc_until(..., deadline)      of no use after that: rota_send_until()
  *
  * (of the _ref form: p_try_inc_ref, p_inc_ref_within, p_inc_ref_urgent,
  * p_inc_ref_after, p_inc_ref_until). For raw users there are the constants
@@ -540,6 +540,13 @@ enum {
 		return rota_send_own_urgent(to_.id, ROTA__TAG_OF(p, name), m_, \
 					    sizeof(T), p##__drop_##name,       \
 					    ROTA_FOREVER);                     \
+	}                                                                      \
+	ROTA__INLINE int p##_##name##_until(p##_id to_, T *m_,                 \
+					    rota_deadline deadline_)           \
+	{                                                                      \
+		return rota_send_own_until(to_.id, ROTA__TAG_OF(p, name), m_,  \
+					   sizeof(T), p##__drop_##name,        \
+					   deadline_);                         \
 	}
 
 #define ROTA__CALLS_BYTES(p, name, T)                                     \
@@ -570,6 +577,13 @@ enum {
 	{                                                                      \
 		return rota_send_urgent(to_.id, ROTA__TAG_OF(p, name), bytes_, \
 					length_);                              \
+	}                                                                      \
+	ROTA__INLINE int p##_##name##_until(p##_id to_, const void *bytes_,    \
+					    size_t length_,                    \
+					    rota_deadline deadline_)           \
+	{                                                                      \
+		return rota_send_until(to_.id, ROTA__TAG_OF(p, name), bytes_,  \
+				       length_, deadline_);                    \
 	}
 
 #define ROTA__CALLS_BYTES_HEAD(p, name, T)                                    \
@@ -602,6 +616,14 @@ enum {
 		return rota_send_parts(to_.id, ROTA__TAG_OF(p, name), &head_, \
 				       sizeof(T), bytes_, length_,            \
 				       ROTA_URGENT, ROTA_FOREVER);            \
+	}                                                                     \
+	ROTA__INLINE int p##_##name##_until(                                  \
+		p##_id to_, T head_, const void *bytes_, size_t length_,      \
+		rota_deadline deadline_)                                      \
+	{                                                                     \
+		return rota_send_parts_until(to_.id, ROTA__TAG_OF(p, name),   \
+					     &head_, sizeof(T), bytes_,       \
+					     length_, 0, deadline_);          \
 	}
 
 /*

@@ -62,7 +62,9 @@ ROTA_API int rota_yield(void);
  * Errors:  -ESRCH: no such actor, or it ended first; -ESHUTDOWN: it accepts
  *          nothing any more, rota_join() tells when it is done; -ETIMEDOUT;
  *          -EDEADLK: the caller's own actor, or actors would wait for each
- *          other in a circle, or a callback; -ECANCELED; -ENOMEM.
+ *          other in a circle, or a callback; -ECANCELED: the caller's actor is
+ *          being stopped, or the request that it has in hand was cancelled;
+ *          -ENOMEM.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_flush(rota_id id, int64_t within);

@@ -91,6 +91,7 @@ int use(rota_engine *engine, struct text *text)
 	sum += map_try_cast_put(map, &e);
 	sum += map_cast_put_within(map, &e, ROTA_MS(1));
 	sum += map_cast_put_urgent(map, &e);
+	sum += map_cast_put_until(map, &e, rota_deadline_in(1));
 	sum += map_call_put(map, &e, ROTA_FOREVER);
 	sum += map_call_get(map, &e, ROTA_MS(1));
 
@@ -98,12 +99,14 @@ int use(rota_engine *engine, struct text *text)
 	sum += map_try_cast_clear(map);
 	sum += map_cast_clear_within(map, ROTA_MS(1));
 	sum += map_cast_clear_urgent(map);
+	sum += map_cast_clear_until(map, rota_deadline_in(1));
 	sum += map_call_clear(map, ROTA_FOREVER);
 
 	sum += map_cast_print(map, text);
 	sum += map_try_cast_print(map, text);
 	sum += map_cast_print_within(map, text, ROTA_MS(1));
 	sum += map_cast_print_urgent(map, text);
+	sum += map_cast_print_until(map, text, rota_deadline_in(1));
 
 	sum += number_cast_set(number, &word);
 	number_release(number_retain(number));
@@ -131,6 +134,7 @@ int cast_all(rota_id id, long *by, const long *constant)
 	sum += rota_try_cast(id, add, by);
 	sum += rota_cast_within(id, add, by, ROTA_MS(1));
 	sum += rota_cast_urgent(id, add, by);
+	sum += rota_cast_until(id, add, by, rota_deadline_in(1));
 	sum += rota_call(id, add, by, ROTA_FOREVER);
 	return sum + rota_cast_bytes(id, add, NULL, 0, ROTA_NOW);
 }
