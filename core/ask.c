@@ -603,6 +603,7 @@ bool ask_look(uint64_t token, struct ask_seen *seen)
 	seen->holder = AO_load(&ask->xholder);
 	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
 	seen->is_open = state_of(word) == ASK_OPEN;
+	seen->is_started = (word & ASK_STARTED) != 0;
 	seen->is_withdrawn = state_of(word) == ASK_LEFT && word & ASK_WITHDRAWN;
 	site_leave(&site);
 	return is_of(word, token);

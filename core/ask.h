@@ -233,6 +233,7 @@ struct ask_seen {
 	unsigned tag;
 	uint64_t deadline_ns;
 	bool is_open;
+	bool is_started; /* its handler has begun */
 	bool is_withdrawn;
 };
 

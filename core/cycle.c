@@ -840,16 +840,47 @@ static bool claim_victim(const struct walk *round, const struct step *victim)
 	return is_ours;
 }
 
-/* The circle has no way out: end a wait in it with -EDEADLK. */
-static void give_up(const struct walk *round, const struct step *victim)
+static bool is_begun(const struct step *step)
 {
+	struct ask_seen seen;
+
+	return step->edge == EDGE_ASK && ask_look(step->token, &seen) &&
+	       seen.is_started;
+}
+
+/*
+ * -EDEADLK says that the request was not handled. There is one in each circle of
+ * plain asks that was not begun: its receiver waits, and was in its turn before
+ * it came. But whoever finds the circle may be another, whose request is being
+ * handled already: two that close at once.
+ */
+static struct step choose_victim(const struct walk *round,
+				 const struct step *finder)
+{
+	unsigned left = (unsigned)round->n_steps + 1;
+	struct step step = *finder;
+	struct walk walk;
+
+	go_again(&walk, round);
+	for (; left > 0 && is_begun(&step); left--) {
+		if (follow(&walk, &step) != WAY_GOES_ON)
+			return *finder; /* it is none any more */
+		note_step(&walk, &step);
+	}
+	return left > 0 ? step : *finder;
+}
+
+/* The circle has no way out: end a wait in it with -EDEADLK. */
+static void give_up(const struct walk *round, const struct step *finder)
+{
+	struct step victim = choose_victim(round, finder);
 	bool is_ours;
 
 	spin_lock(&deciding);
-	is_ours = stands(round) && claim_victim(round, victim);
+	is_ours = stands(round) && claim_victim(round, &victim);
 	spin_unlock(&deciding);
 	if (is_ours)
-		wait_finish(victim->ticket.wait, -EDEADLK);
+		wait_finish(victim.ticket.wait, -EDEADLK);
 }
 
 /* ---- a turn ---- */

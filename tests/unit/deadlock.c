@@ -166,6 +166,75 @@ Test(deadlock, is_refused_on_64_workers, .timeout = HANG)
 		ring(20, 64, 0);
 }
 
+/* ---- a ring in which each asks while it is asked ---- */
+
+struct link {
+	rota_id next;
+	struct link *then; /* what the next one does; NULL: nothing */
+	int result;
+	struct rota_ask_detail detail;
+};
+
+static int act_nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int act_link(void *arg)
+{
+	struct link *link = arg;
+	struct act act = {link->then ? act_link : act_nothing, link->then};
+
+	link->result = rota_ask(link->next, RUNS, &act, sizeof(act), NULL, 0,
+				ROTA_FOREVER);
+	rota_ask_detail(&link->detail);
+	return link->result ? 1 : 0;
+}
+
+static void expect_unhandled(const struct link *link, size_t n)
+{
+	size_t refused = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (link[i].result != -EDEADLK)
+			continue;
+		refused++;
+		cr_assert_not(link[i].detail.progress & ROTA_ASK_STARTED,
+			      "link %zu of %zu", i, n);
+	}
+	cr_assert_eq(refused, 1);
+}
+
+/*
+ * The last link closes the ring; who finds out first may be another, whose
+ * request is in the next one's hand already. On engines that are new, where
+ * things take longest.
+ */
+Test(deadlock, is_told_to_whose_request_was_not_begun, .timeout = HANG)
+{
+	struct link link[4];
+
+	for (size_t round = 0; round < SIZED(150, 30); round++) {
+		size_t n = 2 + round % 3;
+
+		engine_start(2);
+		for (size_t i = 0; i < n; i++)
+			ids[i] = servant_spawn(4, NULL);
+		for (size_t i = 0; i < n; i++) {
+			link[i].next = ids[(i + 1) % n];
+			link[i].then = i + 1 < n ? &link[i + 1] : NULL;
+		}
+		cr_assert_eq(rota_send(ids[0], RUNS,
+				       &(struct act){act_link, &link[0]},
+				       sizeof(struct act)),
+			     0);
+		quiesce();
+		expect_unhandled(link, n);
+		engine_stop();
+	}
+}
+
 static int act_ask_self(void *arg)
 {
 	struct seat *seat = arg;
