@@ -264,12 +264,24 @@ static bool turn_back(struct walk *walk)
 	return true;
 }
 
+/* It lies on the way already. */
+static bool has_forked_here(const struct walk *walk)
+{
+	unsigned i = 0;
+
+	while (i < walk->n_forks && walk->fork[i].at != walk->at)
+		i++;
+	return i < walk->n_forks;
+}
+
 static enum way come_by_fork(struct walk *walk)
 {
 	struct circle *circle = &walk->circle;
-	enum way way =
-		come_by(walk, (struct wait_ticket){NULL, (AO_t)walk->at});
+	enum way way;
 
+	if (!walk->marks)
+		return has_forked_here(walk) ? WAY_STRAYS : WAY_GOES_ON;
+	way = come_by(walk, (struct wait_ticket){NULL, (AO_t)walk->at});
 	if (way == WAY_STRAYS) {
 		circle->start = walk->at;
 		circle->first = walk->fork[circle->fork++].ticket;

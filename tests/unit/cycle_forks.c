@@ -637,3 +637,24 @@ Test(cycle_forks, without_memory_it_is_found_later, .timeout = HANG)
 	cr_assert_eq(n_on_circles(), 0);
 	end_world();
 }
+
+/* The first query leads back to its table only, the second one to the start. */
+Test(cycle_forks, a_turn_passes_no_fork_twice, .timeout = HANG)
+{
+	struct cold *cold;
+	struct site site;
+
+	begin_world(1, 3);
+	for (size_t i = 0; i < 4; i++)
+		add_seat(i < 2 ? 0 : i - 1);
+	begin_wait(0, ASKS, 1);
+	begin_wait(1, ASKS, 2);
+	begin_wait(2, ASKS, 0);
+	begin_wait(3, ASKS, 0);
+	cycle_look(world.id[2]);
+	cr_assert_eq(world.n_refused, 1);
+	cold = lock(&site, 2);
+	cr_assert_eq(cold->deadlock->n, 2);
+	leave(&site, cold);
+	end_world();
+}
