@@ -30,6 +30,7 @@
 #include "core/await.h"
 #include "core/cold.h"
 #include "core/cycle.h"
+#include "core/deadlock.h"
 #include "core/estate.h"
 #include "core/run.h"
 #include "core/send.h"
@@ -280,9 +281,9 @@ static int call(struct site *site, struct actor *actor,
 	if (error) {
 		ask_put(site, ask);
 		if (error == -EDEADLK)
-			cycle_note_self(local_here(), request->run
-							      ? CLOSURE_TAG
-							      : request->tag);
+			deadlock_note_self(local_here(),
+					   request->run ? CLOSURE_TAG
+							: request->tag);
 		return error == -EAGAIN ? -EDEADLK : error;
 	}
 	ask->reply = reply;

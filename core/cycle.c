@@ -68,15 +68,12 @@
 #include "core/cycle.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/ask.h"
 #include "core/cold.h"
+#include "core/deadlock.h"
 #include "core/engine.h"
 #include "core/process.h"
 #include "core/reads.h"
@@ -603,221 +600,29 @@ static int open_circle(const struct walk *round)
 
 /* ---- the circle, to be shown ---- */
 
-struct deadlock {
-	size_t n;
-	struct rota_deadlock_step step[];
-};
-
-/* The type's name, and that of a message to it; each may be NULL. What they
-   point to outlives the engine. */
-static void name(rota_id id, unsigned tag, const char **type,
-		 const char **message)
-{
-	const struct behaviour *behaviour;
-	struct actor *actor;
-	struct site site;
-
-	if (site_enter(&site, id) != 0)
-		return;
-	actor = engine_actor(site.engine, id);
-	if (actor) {
-		/* [A1] pairs with make_live(): it waits, or is waited for */
-		behaviour =
-			behaviour_of((const struct task_class *)AO_load_acquire(
-				&actor->task.xclass));
-		*type = behaviour->name;
-		*message = behaviour_tag_name(behaviour, tag);
-	}
-	site_leave(&site);
-}
-
-static void name_step(struct rota_deadlock_step *step)
-{
-	const char *other, *none;
-
-	name(step->actor, 0, &step->type, &none);
-	if (step->asks)
-		name(step->whom, step->tag, &other, &step->message);
-}
-
-#define MAX_DRAWN 65536
-
-/* Room for the steps up to the n-th: 8, 16, 32 ... */
-static struct deadlock *grow(struct deadlock *circle, size_t n)
-{
-	struct deadlock *larger;
-
-	if (n > 0 && (n < 8 || (n & (n - 1)) != 0))
-		return circle;
-	larger = n < MAX_DRAWN
-			 ? realloc(circle,
-				   sizeof(*circle) +
-					   (n ? 2 * n : 8) *
-						   sizeof(circle->step[0]))
-			 : NULL;
-	if (!larger)
-		free(circle);
-	return larger;
-}
-
-static struct rota_deadlock_step drawn_of(const struct step *step)
-{
-	struct rota_deadlock_step drawn = {.actor = step->from,
-					   .whom = step->to,
-					   .asks = step->edge == EDGE_ASK,
-					   .token = step->token};
-	struct ask_seen seen;
-
-	if (drawn.asks && ask_look(step->token, &seen))
-		drawn.tag = seen.tag;
-	name_step(&drawn);
-	return drawn;
-}
-
 /* NULL: it is none any more, or there is no memory. */
 static struct deadlock *draw(const struct walk *round)
 {
-	struct deadlock *circle = NULL;
+	struct deadlock *circle = deadlock_begin();
 	struct walk walk;
-	size_t n = 0;
+	bool is_first;
 
 	go_again(&walk, round);
-	for (;;) {
+	for (is_first = true; circle; is_first = false) {
 		struct step step;
 
 		if (follow(&walk, &step) != WAY_GOES_ON)
 			break;
-		if (n > 0 && is_same(step.ticket, walk.first)) {
-			circle->n = n;
+		if (!is_first && is_same(step.ticket, walk.first))
 			return circle;
-		}
-		circle = grow(circle, n);
-		if (!circle)
-			break;
-		circle->step[n++] = drawn_of(&step);
+		circle = deadlock_add(circle, &step);
 		note_step(&walk, &step);
 	}
 	free(circle);
 	return NULL;
 }
 
-/* Under the lock; the caller frees what it returns, after it. */
-static struct deadlock *remember(struct cold *cold, struct deadlock *circle)
-{
-	struct deadlock *old = cold->deadlock;
-
-	cold->deadlock = circle;
-	return old;
-}
-
-void cycle_note_self(struct local *local, unsigned tag)
-{
-	struct site own = site_of(local);
-	struct deadlock *circle = grow(NULL, 0);
-	struct cold *cold;
-	int error;
-
-	if (!circle)
-		return;
-	circle->n = 1;
-	circle->step[0] = (struct rota_deadlock_step){.actor = local->turn.self,
-						      .whom = local->turn.self,
-						      .asks = 1,
-						      .tag = tag};
-	name_step(&circle->step[0]);
-	cold = cold_lock(&own, local->turn.actor, local->turn.self, true,
-			 &error);
-	if (cold) {
-		circle = remember(cold, circle);
-		cold_unlock(cold);
-	}
-	free(circle);
-}
-
-static int copy_steps(const struct deadlock *circle,
-		      struct rota_deadlock_step *steps, size_t n)
-{
-	if (!circle)
-		return 0;
-	if (n > circle->n)
-		n = circle->n;
-	if (n > 0)
-		memcpy(steps, circle->step, n * sizeof(*steps));
-	return (int)circle->n;
-}
-
-int rota_last_deadlock(struct rota_deadlock_step *steps, size_t n)
-{
-	struct local *local = local_in_turn();
-	struct cold *cold;
-	int result;
-
-	if (!local)
-		return -EPERM;
-	cold = cold_lock_own(local);
-	if (!cold)
-		return 0;
-	result = copy_steps(cold->deadlock, steps, n);
-	cold_unlock(cold);
-	return result;
-}
-
-/* As snprintf(), from where the text has come to. */
-static ROTA_PRINTF(4, 5) void add_text(char *text, size_t size, size_t *length,
-				       const char *format, ...)
-{
-	size_t at = *length < size ? *length : size;
-	va_list arguments;
-	int n;
-
-	va_start(arguments, format);
-	n = vsnprintf(size > at ? text + at : NULL, size - at, format,
-		      arguments);
-	va_end(arguments);
-	if (n > 0)
-		*length += (size_t)n;
-}
-
-/* What whom a step leads to is called: the next step is its. */
-static const char *type_of_whom(const struct rota_deadlock_step *steps,
-				size_t n, size_t i)
-{
-	const struct rota_deadlock_step *next = &steps[(i + 1) % n];
-
-	return next->actor == steps[i].whom && next->type ? next->type
-							  : "actor";
-}
-
-int rota_deadlock_text(const struct rota_deadlock_step *steps, size_t n,
-		       char *text, size_t size)
-{
-	size_t i, length = 0;
-
-	if (size > 0)
-		text[0] = '\0';
-	for (i = 0; i < n; i++) {
-		const struct rota_deadlock_step *step = &steps[i];
-
-		add_text(text, size, &length,
-			 "%s%s %016" PRIx64 " %s %s %016" PRIx64,
-			 i > 0 ? "\n" : "", step->type ? step->type : "actor",
-			 step->actor, step->asks ? "asks" : "waits for",
-			 type_of_whom(steps, n, i), step->whom);
-		if (step->asks && step->message)
-			add_text(text, size, &length, ": %s", step->message);
-		else if (step->asks)
-			add_text(text, size, &length, ": tag %u", step->tag);
-	}
-	return length < INT_MAX ? (int)length : INT_MAX;
-}
-
-/*
- * Held while it is decided whose wait is given up: of two that find the same
- * circle the second finds it opened. Taken where one was found, by nobody who
- * holds another lock. A lock of the process, as circles may go through several
- * engines.
- */
-static AO_TS_t deciding = AO_TS_INITIALIZER;
+/* ---- who is refused ---- */
 
 /* Is the circle what it was? */
 static bool stands(const struct walk *round)
@@ -845,7 +650,7 @@ static bool claim_victim(const struct walk *round, const struct step *victim)
 			   reads_of(cold, victim->ticket)) &&
 			  wait_claim(victim->ticket);
 		if (is_ours)
-			circle = remember(cold, circle);
+			circle = deadlock_remember(cold, circle);
 		leave(&site, cold);
 	}
 	free(circle);
@@ -888,9 +693,9 @@ static void give_up(const struct walk *round, const struct step *finder)
 	struct step victim = choose_victim(round, finder);
 	bool is_ours;
 
-	spin_lock(&deciding);
+	table_lock_circles();
 	is_ours = stands(round) && claim_victim(round, &victim);
-	spin_unlock(&deciding);
+	table_unlock_circles();
 	if (is_ours)
 		wait_finish(victim.ticket.wait, -EDEADLK);
 }

@@ -135,9 +135,6 @@ void cycle_set_edge(struct cold *cold, const struct step *step,
 /* The monitor is to walk from the actor whose turn this is. */
 void cycle_hand_over(struct local *local);
 
-/* The turn would wait for its own actor: remember that as a circle. */
-void cycle_note_self(struct local *local, unsigned tag);
-
 /*
  * The monitor's tick: carry on with the walks that were cut short. True if that
  * is not all of it; false: there is nothing to do until a turn waits.

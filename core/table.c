@@ -33,6 +33,7 @@
 
 static struct rota_engine entries[ID_MAX_ENGINE + 1];
 static AO_TS_t entries_lock = AO_TS_INITIALIZER;
+static AO_TS_t circles_lock = AO_TS_INITIALIZER;
 static AO_t xrecords; /* struct thread_record *: list, only grows */
 static __thread struct thread_record *record_here
 	__attribute__((tls_model("initial-exec")));
@@ -244,6 +245,16 @@ struct engine *table_take(struct rota_engine *handle)
 		AO_store(&handle->xstopped, handle->next_generation);
 	spin_unlock(&entries_lock);
 	return engine;
+}
+
+void table_lock_circles(void)
+{
+	spin_lock(&circles_lock);
+}
+
+void table_unlock_circles(void)
+{
+	spin_unlock(&circles_lock);
 }
 
 bool table_is_stopped(const struct rota_engine *handle,

@@ -77,6 +77,14 @@ struct engine *table_take(struct rota_engine *handle);
 bool table_is_stopped(const struct rota_engine *handle,
 		      uint32_t first_generation);
 
+/*
+ * Held while it is decided whose wait in a circle is given up: of two that find
+ * the same circle the second finds it opened. Here, as circles may go through
+ * several engines. Taken where one was found, by nobody who holds another lock.
+ */
+void table_lock_circles(void);
+void table_unlock_circles(void);
+
 /* Calls fail from now on; returns when those under way have ended. */
 void table_unpublish(struct rota_engine *handle);
 
