@@ -107,7 +107,9 @@ void overflow_note(struct site *site, struct actor *actor, rota_id to,
 	cold_unlock(cold);
 }
 
-void overflow_credit(struct local *local, const struct message *message)
+/* Apart: nothing of it belongs into the end of an ordinary message. */
+__attribute__((noinline)) void overflow_credit(struct local *local,
+					       const struct message *message)
 {
 	/* Relaxed: our own life. */
 	AO_t signal = AO_load(&local->turn.actor->xsignal);

@@ -663,7 +663,7 @@ static void finish_message(struct local *local, struct message *message,
 	struct turn *turn = &local->turn;
 
 	turn_set_message(turn, NULL);
-	if (!(message->flags & MESSAGE_UNCOUNTED))
+	if (likely(!(message->flags & MESSAGE_UNCOUNTED)))
 		turn_set_due(turn, turn->due + 1);
 	else
 		overflow_credit(local, message);
