@@ -218,17 +218,13 @@ static enum way come_by(struct walk *walk, struct wait_ticket place)
 	return WAY_GOES_ON;
 }
 
-/* The wait that leads on is *step. */
-static enum way take(struct walk *walk, const struct step *step)
+static enum way come_by_wait(struct walk *walk, struct wait_ticket ticket)
 {
-	enum way way;
+	enum way way = come_by(walk, ticket);
 
-	if (!holds(step))
-		return WAY_ENDS;
-	way = come_by(walk, step->ticket);
 	if (way == WAY_STRAYS) {
 		walk->circle.start = walk->at;
-		walk->circle.first = step->ticket;
+		walk->circle.first = ticket;
 	}
 	return way;
 }
@@ -300,7 +296,7 @@ static enum way follow_next(struct walk *walk, struct cold *cold,
 		return WAY_ENDS;
 	choose(walk, reading->step.ticket);
 	*step = reading->step;
-	return take(walk, step);
+	return WAY_GOES_ON;
 }
 
 /* The one that was taken when the circle was found. */
@@ -317,7 +313,7 @@ static enum way follow_taken(struct walk *walk, struct cold *cold,
 	if (!reading)
 		return WAY_ENDS;
 	*step = reading->step;
-	return take(walk, step);
+	return WAY_GOES_ON;
 }
 
 /*
@@ -340,7 +336,7 @@ static enum way follow_reads(struct walk *walk, struct cold *cold,
 		reading = reads_of(cold, walk->first);
 	if (reading) {
 		*step = reading->step;
-		return take(walk, step);
+		return WAY_GOES_ON;
 	}
 	return walk->goes_round ? follow_taken(walk, cold, step)
 				: follow_next(walk, cold, step);
@@ -349,11 +345,11 @@ static enum way follow_reads(struct walk *walk, struct cold *cold,
 /* ---- walking ---- */
 
 /* The wait that leads on from where the walk is, if there is one right now. */
-static enum way follow(struct walk *walk, struct step *step)
+static inline enum way follow(struct walk *walk, struct step *step)
 {
 	struct site site;
 	struct cold *cold = visit(&site, walk->at);
-	enum way way;
+	enum way way = WAY_GOES_ON;
 
 	if (!cold)
 		return WAY_ENDS;
@@ -362,8 +358,8 @@ static enum way follow(struct walk *walk, struct step *step)
 			      cold->edge_ticket, cold->edge_token};
 	if (unlikely(cold->run != NULL || walk->taken != NULL))
 		way = follow_reads(walk, cold, step);
-	else
-		way = take(walk, step);
+	if (way == WAY_GOES_ON && !holds(step))
+		way = WAY_ENDS;
 	leave(&site, cold);
 	/* An ask that is open now was open as the wait was looked at. */
 	if (way == WAY_GOES_ON && step->edge == EDGE_ASK)
@@ -432,12 +428,12 @@ static void note_step(struct walk *walk, const struct step *step)
 		walk->milestone = step->ticket;
 }
 
-/* Of a walk without marks: does it lead to where that has been before? */
+/* Does it lead to where a walk without marks has been before? */
 static enum way look_back(struct walk *walk, const struct step *step)
 {
 	struct circle *circle = &walk->circle;
 
-	if (walk->n_steps == 0 || walk->marks)
+	if (walk->n_steps == 0)
 		return WAY_GOES_ON;
 	if (is_same(step->ticket, walk->first)) {
 		circle->start = walk->start;
@@ -465,18 +461,13 @@ static bool grow_forks(struct walk *walk)
 	return true;
 }
 
-static bool has_room(const struct walk *walk)
-{
-	return walk->goes_round || (walk->n_forks < walk->max_forks &&
-				    (!walk->marks || have_room(walk->marks)));
-}
-
 /* For one more step. A walk without marks has what it has; false, too, if there
    is no memory. */
 static bool make_room(struct walk *walk)
 {
-	return walk->marks &&
-	       (walk->n_forks < walk->max_forks || grow_forks(walk)) &&
+	if (!walk->marks)
+		return walk->goes_round || walk->n_forks < walk->max_forks;
+	return (walk->n_forks < walk->max_forks || grow_forks(walk)) &&
 	       (have_room(walk->marks) || grow_marks(walk->marks));
 }
 
@@ -486,6 +477,19 @@ static bool is_left_out(struct walk *walk, const struct step *step)
 		return false;
 	walk->has_met_ends = true;
 	return true;
+}
+
+/* One more, along *step if it goes on. */
+static inline enum way step_on(struct walk *walk, struct step *step)
+{
+	enum way way = follow(walk, step);
+
+	if (way != WAY_GOES_ON)
+		return way;
+	if (likely(!walk->marks))
+		return look_back(walk, step);
+	return is_left_out(walk, step) ? WAY_ENDS
+				       : come_by_wait(walk, step->ticket);
 }
 
 /*
@@ -499,20 +503,17 @@ static enum way walk_on(struct walk *walk, unsigned *n_steps)
 	enum way way;
 
 	while (*n_steps > 0) {
-		if (unlikely(!has_room(walk)) && !make_room(walk)) {
+		if (unlikely(walk->n_forks == walk->max_forks || walk->marks) &&
+		    !make_room(walk)) {
 			*n_steps = 0;
 			break;
 		}
 		(*n_steps)--;
-		way = follow(walk, &step);
-		if (way == WAY_GOES_ON)
-			way = is_left_out(walk, &step) ? WAY_ENDS
-						       : look_back(walk, &step);
-		if (way == WAY_ENDS && turn_back(walk))
-			continue;
-		if (way != WAY_GOES_ON)
+		way = step_on(walk, &step);
+		if (likely(way == WAY_GOES_ON))
+			note_step(walk, &step);
+		else if (way != WAY_ENDS || !turn_back(walk))
 			return way;
-		note_step(walk, &step);
 	}
 	return WAY_GOES_ON;
 }
