@@ -869,6 +869,8 @@ static void stop(struct engine *engine, int64_t within,
 
 	if (!in_time) {
 		give_up_stuck(engine);
+		if (!engine->crew.drive)
+			relief_lend(&engine->crew);
 		all_ended =
 			end_all(engine, clock_deadline(clock_ns(), LEAVE_NS));
 	}

@@ -330,7 +330,7 @@ static int crew_make(struct crew *crew)
 		crew_say(crew, true, complaint);
 		return error;
 	}
-	crew->capacity = WORKERS_MAX + options->max_spares + HOMES_MAX;
+	crew->capacity = WORKERS_MAX + options->max_spares + 1 + HOMES_MAX;
 	crew->workers = calloc(crew->capacity, sizeof(*crew->workers));
 	if (!crew->workers)
 		return -ENOMEM;

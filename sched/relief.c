@@ -65,8 +65,8 @@ static struct losses count_losses(struct crew *crew)
 			continue;
 		losses.n++;
 		/* Relaxed: a hint. */
-		losses.n_blocked +=
-			AO_load(&worker->xblocked) != 0 || worker->is_asleep;
+		losses.n_blocked += AO_load(&worker->xblocked) != 0 ||
+				    AO_load(&worker->xasleep) != 0;
 	}
 	return losses;
 }
@@ -189,6 +189,13 @@ void relief_unblock(struct worker *worker)
 	pthread_mutex_unlock(&crew->roster.lock);
 }
 
+void relief_lend(struct crew *crew)
+{
+	pthread_mutex_lock(&crew->roster.lock);
+	crew->roster.max_spares = crew->options.max_spares + 1;
+	pthread_mutex_unlock(&crew->roster.lock);
+}
+
 /* ---- the monitor ---- */
 
 /* It is asleep, or has just been. */
@@ -219,7 +226,7 @@ static void look_at(struct worker *worker, uint64_t now_ns,
 	if (turns != worker->still_turns || turns == TURNS_UNSEEN) {
 		worker->still_turns = turns;
 		worker->still_since_ns = now_ns;
-		worker->is_asleep = false;
+		AO_store(&worker->xasleep, 0); /* relaxed: a hint */
 	} else {
 		lost = now_ns - worker->still_since_ns >= allowance_ns;
 	}
@@ -287,13 +294,15 @@ static unsigned ask_for_sleepers(struct crew *crew)
 	for (i = 0; i < n && left > 0; i++) {
 		unsigned slot = crew->relief.next_asked++ % n;
 		struct worker *worker = crew->workers[slot];
+		bool is_asleep;
 
-		/* Relaxed, both: hints. */
-		if (worker->is_asleep || AO_load(&worker->xblocked) ||
+		/* Relaxed, here and below: hints. */
+		if (AO_load(&worker->xasleep) || AO_load(&worker->xblocked) ||
 		    !is_lost(worker) || AO_load(&worker->xthread) == 0)
 			continue;
-		worker->is_asleep = asleep_is((long)AO_load(&worker->xthread));
-		found += worker->is_asleep;
+		is_asleep = asleep_is((long)AO_load(&worker->xthread));
+		AO_store(&worker->xasleep, is_asleep);
+		found += is_asleep;
 		left--;
 	}
 	return found;

@@ -32,6 +32,12 @@ void relief_block(struct worker *worker);
 void relief_unblock(struct worker *worker);
 
 /*
+ * One spare more than there may be: who stops the engine wants what lies behind
+ * turns that do not return to be ended by somebody.
+ */
+void relief_lend(struct crew *crew);
+
+/*
  * The monitor has ticked (0: there is no tick until a worker wakes): look for
  * workers that do not come back, send for spare ones or let them go. True: once
  * more, even if all workers sleep.

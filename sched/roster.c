@@ -80,7 +80,7 @@ int roster_add_spare(struct crew *crew, struct worker **made)
 	struct roster *roster = &crew->roster;
 	int error;
 
-	if (roster->n_spares == crew->options.max_spares)
+	if (roster->n_spares == roster->max_spares)
 		return -EAGAIN;
 	error = crew_add_worker(crew, 0, true, NULL, made);
 	if (error)
@@ -97,8 +97,9 @@ int roster_init(struct crew *crew)
 
 	pthread_mutex_init(&roster->lock, NULL);
 	roster->xregular = calloc(WORKERS_MAX, sizeof(*roster->xregular));
-	roster->spare =
-		calloc(crew->options.max_spares + 1, sizeof(*roster->spare));
+	roster->max_spares = crew->options.max_spares;
+	roster->spare = calloc(roster->max_spares + 1, /* see relief_lend() */
+			       sizeof(*roster->spare));
 	roster->home = calloc(HOMES_MAX, sizeof(*roster->home));
 	if (!roster->xregular || !roster->spare || !roster->home)
 		return -ENOMEM;

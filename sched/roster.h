@@ -49,6 +49,7 @@ struct roster {
 	bool is_set;	      /* by hand: the quota is not followed any more */
 	unsigned n_regulars;  /* slots made */
 	unsigned n_spares;    /* likewise */
+	unsigned max_spares;  /* that may be made */
 	unsigned n_homes;     /* likewise */
 	AO_t *xregular; /* struct worker *, 0: not made yet; read by anyone */
 	struct worker **spare;

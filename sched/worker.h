@@ -169,8 +169,8 @@ struct worker {
 	AO_t still_turns;
 	uint64_t still_since_ns;
 	AO_t xthread; /* the kernel's number of its thread, 0: not known; relaxed */
-	AO_t xlost;	/* it has been in its turn for too long; relaxed */
-	bool is_asleep; /* lost, and the kernel had its thread asleep */
+	AO_t xlost;   /* it has been in its turn for too long; relaxed */
+	AO_t xasleep; /* lost, and the kernel had its thread asleep; relaxed */
 };
 
 /* The options of a crew. */
