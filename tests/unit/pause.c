@@ -175,8 +175,10 @@ Test(pause, callback_on_a_worker_cannot, .timeout = HANG)
 	config.context = &c;
 	engine = engine_make(&config);
 	id = puppet_spawn(NULL, 0);
-	cr_assert_eq(rota_send_after(id, 1, NULL, 0, ROTA_MS(1), NULL), 0);
+	/* Late enough to find that it has ended: else it is told in its turn. */
+	cr_assert_eq(rota_send_after(id, 1, NULL, 0, ROTA_MS(300), NULL), 0);
 	cr_assert_eq(rota_actor_stop(id), 0);
+	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
 	AWAIT(flag_is_up(&c.ended));
 	cr_assert_eq(c.slept, -EDEADLK, "%d", c.slept);
 	cr_assert_eq(c.yielded, -EDEADLK, "%d", c.yielded);
