@@ -158,7 +158,7 @@ static void *seize_at_once(void *arg)
 
 Test(hand, is_never_in_two_hands, .timeout = 600)
 {
-	size_t i, rounds = check_stress(2000000), n = 0;
+	size_t i, rounds = check_stress(1000000), n = 0;
 	uint64_t random = 2;
 	pthread_t thread;
 
