@@ -587,6 +587,32 @@ rota_id ask_edge(uint64_t token)
 								: ROTA_NONE;
 }
 
+/* Its word, while it is that ask's; else 0. */
+static AO_t word_of(uint64_t token)
+{
+	struct site site;
+	struct ask *ask;
+	AO_t word;
+
+	if (!look(token, &site, &ask))
+		return 0;
+	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
+	site_leave(&site);
+	return is_of(word, token) ? word : 0;
+}
+
+bool ask_is_open(uint64_t token)
+{
+	AO_t word = word_of(token);
+
+	return word != 0 && state_of(word) == ASK_OPEN;
+}
+
+bool ask_is_begun(uint64_t token)
+{
+	return (word_of(token) & ASK_STARTED) != 0;
+}
+
 bool ask_look(uint64_t token, struct ask_seen *seen)
 {
 	struct site site;
@@ -603,7 +629,6 @@ bool ask_look(uint64_t token, struct ask_seen *seen)
 	seen->holder = AO_load(&ask->xholder);
 	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
 	seen->is_open = state_of(word) == ASK_OPEN;
-	seen->is_started = (word & ASK_STARTED) != 0;
 	seen->is_withdrawn = state_of(word) == ASK_LEFT && word & ASK_WITHDRAWN;
 	site_leave(&site);
 	return is_of(word, token);

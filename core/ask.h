@@ -233,12 +233,16 @@ struct ask_seen {
 	unsigned tag;
 	uint64_t deadline_ns;
 	bool is_open;
-	bool is_started; /* its handler has begun */
 	bool is_withdrawn;
 };
 
 /* False: it is used up. In no site of another engine, like the next. */
 bool ask_look(uint64_t token, struct ask_seen *seen);
+
+/* Does anybody wait for it; has its handler begun? The token may be old: these
+   look at its word alone. */
+bool ask_is_open(uint64_t token);
+bool ask_is_begun(uint64_t token);
 
 /* Has @holder taken it, and neither passed it on nor used it up? By @holder, or
    who ends it; the token may be old. In no site of another engine. */

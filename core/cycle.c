@@ -660,10 +660,7 @@ static bool claim_victim(const struct walk *round, const struct step *victim)
 
 static bool is_begun(const struct step *step)
 {
-	struct ask_seen seen;
-
-	return step->edge == EDGE_ASK && ask_look(step->token, &seen) &&
-	       seen.is_started;
+	return step->edge == EDGE_ASK && ask_is_begun(step->token);
 }
 
 /*

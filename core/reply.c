@@ -223,7 +223,7 @@ static bool is_due(uint64_t token, rota_id holder)
 
 	if (!ask_is_held(token, holder))
 		return false;
-	if (rota_reply_is_wanted(token))
+	if (ask_is_open(token))
 		return true;
 	ask_fail(&site, token, -EPIPE);
 	return false;
@@ -355,9 +355,7 @@ int rota_reply_drop(rota_token token)
 
 int rota_reply_is_wanted(rota_token token)
 {
-	struct ask_seen seen;
-
-	return ask_look(token, &seen) && seen.is_open;
+	return ask_is_open(token);
 }
 
 /* ---- forward ---- */
