@@ -140,7 +140,7 @@ void turn_pack(struct local *local, struct luggage *luggage)
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_job(&local->turn, NULL);
 	local->asks = NULL;
-	local->near = local->number;
+	local->near = local->usual;
 }
 
 static void restore(struct turn *turn, const struct turn *saved)

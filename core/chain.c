@@ -31,8 +31,9 @@
  *             - Where a chain had fewer than three messages, the next is tried
  *               after twice as many sends as this one, up to 64; where there
  *               was no room, after four.
- *             Where a CAS is that cheap, chains win nothing; not to have them
- *             there won nothing either.
+ *             Where a CAS is that cheap, chains win nothing, and the look for
+ *             sends in a row costs what it costs: so there is neither there,
+ *             see chain_choice.c.
  * Rejected:   buffers that outlive the handler (another actor could see that
  *             a later message overtook them); combining by the receiver.
  * Invariants: I1 xheld != ROTA_NONE <=> a lease is open: actor cannot become
@@ -152,7 +153,7 @@ static struct outcome go_out(struct local *local, bool again)
 		return outcome;
 	local->chain.is_open = false;
 	local->chain.is_due = false;
-	local->near = local->number; /* as it was when the chain was opened */
+	local->near = local->usual; /* as it was when the chain was opened */
 	local->chain.last = ROTA_NONE;
 	learn(local);
 	return outcome;

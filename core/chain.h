@@ -40,13 +40,6 @@ static inline void chain_close(struct local *local)
 		chain_flush(local);
 }
 
-/* The handler has returned, or the turn ends. */
-static inline void chain_end(struct local *local)
-{
-	chain_close(local);
-	local->chain.last = ROTA_NONE;
-}
-
 /*
  * The monitor takes the chain of a handler that does not return; crew_options.
  * revoke.
@@ -94,15 +87,20 @@ void chain_is_due(struct local *local);
 
 /*
  * The handler has sent to an actor that was runnable already. One that it has to
- * make runnable is not noticed: if there is more for it, it soon is, and a
- * handler that sends one message and returns pays nothing here.
+ * make runnable is not noticed: if there is more for it, it soon is. Only where
+ * chains are wanted.
  */
 static inline void chain_note(struct local *local, rota_id to)
 {
-	if (likely(local->chain.last != to))
-		local->chain.last = to;
-	else if (unlikely(--local->chain.until_due == 0))
+	struct chain *chain = &local->chain;
+	const struct message *by = local->turn.message;
+
+	if (likely(chain->last != to || chain->by != by)) {
+		chain->last = to;
+		chain->by = by;
+	} else if (unlikely(--chain->until_due == 0)) {
 		chain_is_due(local);
+	}
 }
 
 /* The message that opens a due chain, if there is room to lease. False: nothing

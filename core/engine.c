@@ -36,6 +36,7 @@
 
 #include "core/ask.h"
 #include "core/chain.h"
+#include "core/chain_choice.h"
 #include "core/cold.h"
 #include "core/desk.h"
 #include "core/engine.h"
@@ -115,7 +116,8 @@ static void dress(struct worker *worker)
 	local->actors = engine->actors.xentry;
 	local->small = &engine->messages.of[0];
 	local->number = engine->number;
-	local->near = engine->number;
+	local->usual = engine->has_chains ? NEAR_NOTED : engine->number;
+	local->near = local->usual;
 	local->chain.open_at = CHAIN_FIRST;
 	local->chain.until_due = CHAIN_FIRST;
 }
@@ -261,10 +263,23 @@ static int reserve_memory(struct engine *engine)
 	return 0;
 }
 
+static int choose_chains(struct engine *engine)
+{
+	char complaint[128];
+	int error = chain_choice(engine->config.flags, &engine->has_chains,
+				 complaint, sizeof(complaint));
+
+	if (error)
+		engine_log(engine, ROTA_LOG_ERROR, "%s", complaint);
+	return error;
+}
+
 static int engine_make(struct engine *engine)
 {
 	int error = make_memory(engine);
 
+	if (!error)
+		error = choose_chains(engine);
 	if (!error)
 		error = reserve_memory(engine);
 	if (!error)
@@ -325,7 +340,8 @@ static rota_engine *start(const struct rota_config *config)
 /* What is wrong with it; NULL: nothing. */
 static const char *fault_of(const struct rota_config *config)
 {
-	const unsigned known = ROTA_NO_BIND | ROTA_EACH_THREAD | ROTA_RUN_HERE;
+	const unsigned known = ROTA_NO_BIND | ROTA_EACH_THREAD | ROTA_RUN_HERE |
+			       ROTA_CHAINS | ROTA_NO_CHAINS;
 	const struct rota_allocator *allocator = &config->allocator;
 
 	if (config->workers > 1024)
@@ -340,6 +356,8 @@ static const char *fault_of(const struct rota_config *config)
 		return "offload_threads: 0 to 1024";
 	if (config->flags & ~known)
 		return "flags: none but those of enum rota_config_flag";
+	if ((config->flags & ROTA_CHAINS) && (config->flags & ROTA_NO_CHAINS))
+		return "flags: not both ROTA_CHAINS and ROTA_NO_CHAINS";
 	if (!allocator->map != !allocator->unmap)
 		return "allocator: both map and unmap, or neither";
 	if (config->stuck_after < 0)

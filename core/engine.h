@@ -166,7 +166,8 @@ struct region {
 /* What the running handler sends to one actor; see chain.h. */
 struct chain {
 	/* The owner's alone. */
-	rota_id last;	    /* to whom the handler sent last */
+	rota_id last;		  /* to whom a handler sent last, ... */
+	const struct message *by; /* ... and what it handled */
 	unsigned until_due; /* so many more sends that follow one to the same */
 	unsigned open_at;   /* a chain opens at so many */
 	unsigned n_joined;  /* messages since it was opened */
@@ -179,8 +180,13 @@ struct chain {
 	struct mailbox_chain messages;
 };
 
-/* No engine's number. */
+/*
+ * No engine's number: the handler's sends have to take another way than the
+ * common one. NONE: they have a deadline, or a chain is open. NOTED: this engine
+ * looks for sends that could go out in chains.
+ */
 #define NEAR_NONE (~0u)
+#define NEAR_NOTED (~1u)
 
 struct local {
 	struct worker worker;
@@ -189,9 +195,9 @@ struct local {
 	const AO_t *actors; /* engine->actors.xentry, at hand */
 	struct pool *small; /* the smallest messages' pool, at hand */
 	unsigned number;    /* the engine's */
-	unsigned near; /* the same, or NEAR_NONE while the handler's sends have
-	                  to take another way: they have a deadline, or a chain
-	                  is open */
+	unsigned near;	    /* the same; or what follows */
+	unsigned usual;	    /* near of a turn that has neither a deadline nor a
+	                   chain open: the number, or NEAR_NOTED */
 	struct chain chain;
 	/* Of the turn, too, but not needed at each. */
 	struct ask *asks; /* that the handler has started and not ended */
@@ -291,6 +297,7 @@ struct engine {
 	AO_t xnext_timer_worker;  /* round robin; a statistic's order */
 	unsigned char *fork_page; /* 1 here, 0 in a forked child */
 	bool has_crew;
+	bool has_chains; /* see chain_choice.c */
 };
 
 /*

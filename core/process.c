@@ -342,7 +342,7 @@ static void inherit(struct local *local, struct message *message)
 
 	local->near = extension && extension->deadline_ns != CLOCK_NEVER
 			      ? NEAR_NONE
-			      : local->number;
+			      : local->usual;
 }
 
 /* The message in hand. *local is the worker's on which it ends. */
@@ -363,8 +363,8 @@ static int call(struct local **at, struct actor *actor, struct message *message)
 	result = call_function(actor, message);
 	*at = local = local_again(); /* it may have moved */
 	worker_step_in(&local->worker);
-	chain_end(local);
-	local->near = local->number;
+	chain_close(local);
+	local->near = local->usual;
 	/* As in run.c. */
 	return is_request && !(local->turn.marks &
 			       (TURN_SWAPPED | TURN_ABANDONED))

@@ -336,7 +336,7 @@ static unsigned read_one(struct local *local, struct run *run,
 	else
 		call(local, run, message);
 	delist(run->cold, &reading);
-	chain_end(local); /* of callbacks that sent something */
+	chain_close(local); /* of callbacks that sent something */
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_message(&local->turn, NULL);
 	return local->turn.due;

@@ -556,7 +556,7 @@ void turn_end(struct local *local, enum turn_cause cause, int reason)
 		turn_leaves_wait(local);
 	if (unlikely(cause != TURN_RETURNED))
 		end_actor(local, cause, reason);
-	chain_end(local); /* of callbacks that sent something */
+	chain_close(local); /* of callbacks that sent something */
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_message(&local->turn, NULL);
 }
@@ -605,8 +605,8 @@ turn_call(struct local *local, struct actor *actor, struct message *message)
 					   message_payload(message),
 					   message_length(message));
 	worker_step_in(&local->worker);
-	chain_end(local);
-	local->near = local->number;
+	chain_close(local);
+	local->near = local->usual;
 	/* If it is not in hand any more it has been answered. Whoever asked one
 	   that was abandoned is told by who did that. */
 	return is_request && !(local->turn.marks &
@@ -635,7 +635,7 @@ static inline int call_handler(struct local *local, struct actor *actor,
 					   message_length(message));
 	}
 	worker_step_in(&local->worker);
-	chain_end(local);
+	chain_close(local);
 	return result;
 }
 
@@ -848,7 +848,7 @@ end_message(struct local *local, struct message *message, int result)
 	struct turn *turn = &local->turn;
 	bool failed = has_failed(result);
 
-	chain_end(local);
+	chain_close(local);
 	if (turn->marks & TURN_ASKS)
 		asking_end_handler(local);
 	if (turn->marks & TURN_BLOCKS)
@@ -1251,7 +1251,6 @@ void actor_run(struct task *task, struct worker *worker)
 	turn_set_due(turn, 0);
 	turn->marks = 0;
 	turn->reason = 0;
-	local->chain.last = ROTA_NONE;
 	if (unlikely(!message || message->next ||
 		     ((uintptr_t)actor->normal | (uintptr_t)actor->urgent) ||
 		     (signal & SIGNAL_BITS) != SIGNAL_LIVE ||
@@ -1285,7 +1284,6 @@ void turn_begin(struct local *local, struct actor *actor)
 	turn_set_due(turn, 0);
 	turn->marks = 0;
 	turn->reason = 0;
-	local->chain.last = ROTA_NONE;
 }
 
 void turn_take_all(struct actor *actor)

@@ -418,53 +418,21 @@ INLINED int join_chain(rota_id to, unsigned tag, closure_run *run,
 	return send_past_chain(to, tag, run, payload, length, within);
 }
 
-/* Apart for the two kinds, so that each keeps as little in registers. */
-static __attribute__((noinline)) int message_joins(rota_id to, unsigned tag,
-						   const void *payload,
-						   size_t length,
-						   int64_t within)
-{
-	return join_chain(to, tag, NULL, payload, length, within);
-}
-
-static __attribute__((noinline)) int cast_joins(rota_id to, closure_run *run,
-						const void *capture,
-						size_t length, int64_t within)
-{
-	return join_chain(to, 0, run, capture, length, within);
-}
-
-INLINED int with_chain(rota_id to, unsigned tag, closure_run *run,
-		       const void *payload, size_t length, int64_t within)
-{
-	return run ? cast_joins(to, run, payload, length, within)
-		   : message_joins(to, tag, payload, length, within);
-}
-
 /*
  * A turn, a small payload, an actor of its own engine that has room, a block in
  * the magazine: all in one function that returns what others return, and so
  * keeps nothing in registers across a call. Where one of these does not hold,
- * nothing has been done, and post_any() does it or says why not.
+ * nothing has been done, and post_any() does it or says why not. @noted: this
+ * engine wants to know of sends in a row.
  */
-INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
-		       const void *payload, size_t length, int64_t within)
+INLINED int send_near(struct local *local, rota_id to, unsigned tag,
+		      closure_run *run, const void *payload, size_t length,
+		      int64_t within, bool noted)
 {
-	struct local *local = local_here();
+	struct actor *actor = near_actor(local, to);
 	struct message *message;
-	struct actor *actor;
 	enum mailbox_push pushed;
 
-	if (unlikely(!local))
-		return post_any(to, tag, run, payload, length, within);
-	if (unlikely(local->near != id_engine(to) ||
-		     !is_small(tag, run, payload, length))) {
-		if (likely(local->chain.is_open))
-			return with_chain(to, tag, run, payload, length,
-					  within);
-		return post_any(to, tag, run, payload, length, within);
-	}
-	actor = near_actor(local, to);
 	if (unlikely(!actor))
 		return post_any(to, tag, run, payload, length, within);
 	message = make_small(local, to, tag, run, payload, length);
@@ -472,7 +440,8 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 		return post_any(to, tag, run, payload, length, within);
 	pushed = mailbox_push(&actor->xmail, message, actor_capacity(actor), 0);
 	if (likely(pushed == MAILBOX_PUSHED)) {
-		chain_note(local, to);
+		if (noted)
+			chain_note(local, to);
 		return 0;
 	}
 	if (likely(pushed == MAILBOX_AWAKENED)) {
@@ -482,6 +451,53 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 	}
 	pool_put_back(&local->cache.messages[0], message);
 	return post_any(to, tag, run, payload, length, within);
+}
+
+/* Where sends do not take the common way: what else may hold. */
+INLINED int send_aside(rota_id to, unsigned tag, closure_run *run,
+		       const void *payload, size_t length, int64_t within)
+{
+	struct local *local = local_here();
+
+	if (unlikely(!local))
+		return post_any(to, tag, run, payload, length, within);
+	if (likely(local->chain.is_open))
+		return join_chain(to, tag, run, payload, length, within);
+	if (likely(local->near == NEAR_NOTED &&
+		   local->number == id_engine(to) &&
+		   is_small(tag, run, payload, length)))
+		return send_near(local, to, tag, run, payload, length, within,
+				 true);
+	return post_any(to, tag, run, payload, length, within);
+}
+
+/* Apart for the two kinds, so that each keeps as little in registers. */
+static __attribute__((noinline)) int message_aside(rota_id to, unsigned tag,
+						   const void *payload,
+						   size_t length,
+						   int64_t within)
+{
+	return send_aside(to, tag, NULL, payload, length, within);
+}
+
+static __attribute__((noinline)) int cast_aside(rota_id to, closure_run *run,
+						const void *capture,
+						size_t length, int64_t within)
+{
+	return send_aside(to, 0, run, capture, length, within);
+}
+
+INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
+		       const void *payload, size_t length, int64_t within)
+{
+	struct local *local = local_here();
+
+	if (likely(local && local->near == id_engine(to) &&
+		   is_small(tag, run, payload, length)))
+		return send_near(local, to, tag, run, payload, length, within,
+				 false);
+	return run ? cast_aside(to, run, payload, length, within)
+		   : message_aside(to, tag, payload, length, within);
 }
 
 int rota_send(rota_id to, unsigned tag, const void *payload, size_t length)

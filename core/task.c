@@ -330,7 +330,7 @@ static inline int call(struct local *local, struct job *job, void *argument)
 	if (was)
 		worker_step_in(&local->worker);
 	/* What it sent is out before anyone can know that it has ended. */
-	chain_end(local);
+	chain_close(local);
 	blocking_end_of_task(local, job);
 	turn_set_job(&local->turn, outer);
 	return result;

@@ -169,7 +169,7 @@ static void bursts(unsigned workers)
 	memset(&range, 0, sizeof(range));
 	memset(morgue.n, 0, sizeof(morgue.n));
 	range.n_rounds = check_stress(400);
-	engine_start(workers);
+	engine_start_with(workers, ROTA_CHAINS);
 	for (uint64_t i = 0; i < N_RECEIVERS; i++)
 		AO_store(&range.id[i], receiver_make(i * 2654435761u));
 	for (uint64_t i = 0; i < N_SENDERS; i++) {

@@ -19,7 +19,7 @@ static void arrive_in_order(unsigned workers, unsigned mailbox)
 	struct burst burst;
 	rota_id sender, to;
 
-	engine_start(workers);
+	engine_start_with(workers, ROTA_CHAINS);
 	sender = puppet_spawn(NULL, 0);
 	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
 		to = expecting_spawn(&expecting, mailbox);
@@ -54,7 +54,7 @@ static void bound_is_exact(unsigned workers, unsigned mailbox)
 	struct burst burst;
 	rota_id sender, to;
 
-	engine_start(workers);
+	engine_start_with(workers, ROTA_CHAINS);
 	sender = puppet_spawn(NULL, 0);
 	to = expecting_spawn(&expecting, mailbox);
 	hold_start(&hold, to); /* counts as one */
@@ -96,7 +96,7 @@ static void seen_while(int (*then)(struct burst *), size_t n)
 	static struct burst burst;
 	rota_id to;
 
-	engine_start(2);
+	engine_start_with(2, ROTA_CHAINS);
 	to = expecting_spawn(&expecting, 64);
 	burst = burst_of(to, n, &expecting);
 	burst.then = then;
@@ -185,7 +185,7 @@ static void arrive_after(int (*then)(struct burst *), bool is_killed)
 	static struct burst burst;
 	rota_id sender, to;
 
-	engine_start(2);
+	engine_start_with(2, ROTA_CHAINS);
 	for (size_t n = 1; n < 60; n += 7) {
 		sender = puppet_spawn(NULL, 0);
 		to = expecting_spawn(&expecting, 64);
@@ -255,7 +255,7 @@ static void conserved_at_an_end(unsigned workers, bool drains)
 	uint64_t accepted = 0;
 	rota_id sender;
 
-	engine_start(workers);
+	engine_start_with(workers, ROTA_CHAINS);
 	sender = puppet_spawn(NULL, 0);
 	for (size_t n = 1; n < 400; n += 3) {
 		ending.drains = drains;
@@ -325,7 +325,7 @@ static void order_is_causal(unsigned workers)
 	static struct causal causal;
 	rota_id sender;
 
-	engine_start(workers);
+	engine_start_with(workers, ROTA_CHAINS);
 	sender = puppet_spawn(NULL, 0);
 	causal.third = puppet_spawn(NULL, 0);
 	for (size_t n = 1; n < 300; n++) {
@@ -431,6 +431,7 @@ static void is_not_left_open(void)
 	struct rota_config config = test_config(1);
 	rota_id id;
 
+	config.flags = ROTA_CHAINS;
 	config.dead_letter = open_for_the_dead;
 	engine = engine_make(&config);
 	chained_to = expecting_spawn(&expecting, 1000);

@@ -13,9 +13,9 @@
 static struct crew *crew;
 static int ends[2]; /* of a pipe */
 
-static void start(unsigned workers)
+static void start(unsigned workers, unsigned flags)
 {
-	engine_start(workers);
+	engine_start_with(workers, flags);
 	crew = &table_engine(engine->number)->crew;
 	monitor_stop(crew->monitor);
 	/* Those that slept were marked: it does not know of this turn. */
@@ -85,7 +85,7 @@ static rota_id start_burst(struct burst *burst, struct expecting *expecting,
 {
 	rota_id sender, to;
 
-	start(2);
+	start(2, ROTA_CHAINS);
 	to = expecting_spawn(expecting, 64);
 	*burst = burst_of(to, n, expecting);
 	burst->then = then;
@@ -146,6 +146,26 @@ Test(chain_look, while_its_sender_spins_for_the_receiver, .init = check_kernel,
      .timeout = HANG)
 {
 	seen_while(then_spin_for_receiver);
+}
+
+/* ---- where chains are not wanted ---- */
+
+Test(chain_look, without_chains_nobody_has_to_look, .timeout = HANG)
+{
+	static struct expecting expecting;
+	static struct burst burst;
+	rota_id to;
+
+	for (size_t n = 1; n < 60; n += 3) {
+		start(2, ROTA_NO_CHAINS);
+		to = expecting_spawn(&expecting, 64);
+		burst = burst_of(to, n, &expecting);
+		burst.then = then_spin_for_receiver;
+		ACTS(puppet_spawn(NULL, 0), act_burst, &burst);
+		AWAIT(flag_is_up(&burst.ended));
+		cr_assert_null(holder_of(to));
+		end_burst(&burst, &expecting, 0);
+	}
 }
 
 /* ---- a sender that is abandoned ---- */

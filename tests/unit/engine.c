@@ -108,6 +108,9 @@ Test(engine, refuses_options_out_of_range)
 	config.flags = 1u << 31;
 	expect_fault(&config, "rota_config.flags");
 	config = test_config(1);
+	config.flags = ROTA_CHAINS | ROTA_NO_CHAINS;
+	expect_fault(&config, "rota_config.flags: not both");
+	config = test_config(1);
 	config.allocator.map = refuse_to_map;
 	expect_fault(&config, "rota_config.allocator");
 	config = test_config(1);

@@ -277,11 +277,18 @@ static inline rota_engine *engine_make(const struct rota_config *config)
 	return made;
 }
 
-static inline void engine_start(unsigned workers)
+/* @flags: enum rota_config_flag. */
+static inline void engine_start_with(unsigned workers, unsigned flags)
 {
 	struct rota_config config = test_config(workers);
 
+	config.flags |= flags;
 	engine = engine_make(&config);
+}
+
+static inline void engine_start(unsigned workers)
+{
+	engine_start_with(workers, 0);
 }
 
 static inline void engine_stop(void)

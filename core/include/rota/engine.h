@@ -163,8 +163,17 @@ struct rota_config {
 enum rota_config_flag {
 	ROTA_NO_BIND = 1 << 0,	   /* leave worker threads unbound */
 	ROTA_EACH_THREAD = 1 << 1, /* a worker per hardware thread */
-	ROTA_RUN_HERE = 1 << 2	   /* no threads: one worker, which the program
+	ROTA_RUN_HERE = 1 << 2,	   /* no threads: one worker, which the program
 	                              drives, see host.h; .workers is 0 or 1 */
+	/*
+	 * Messages that a handler sends to one actor in a row go out together,
+	 * by one compare-and-swap for many. Nobody can tell but by the time, and
+	 * by a handler that does not return: its last ones are seen a tick or
+	 * two later. Neither: $ROTA_CHAINS, "yes" or "no"; else as such an
+	 * instruction is found to take long (more than 6 ns) or not.
+	 */
+	ROTA_CHAINS = 1 << 3,
+	ROTA_NO_CHAINS = 1 << 4
 };
 
 #define ROTA_CONFIG_INIT ROTA_SIZED(rota_config)
