@@ -123,16 +123,19 @@ static inline void see_to(struct local *local, const struct outcome *outcome)
 }
 
 /* Was it worth it? If not, the next one is tried later. */
-static void learn(struct local *local)
+static void learn(struct chain *chain)
 {
-	unsigned open_at = local->chain.open_at;
+	if (chain->n_joined >= CHAIN_MIN)
+		chain->open_at = CHAIN_FIRST;
+	else if (chain->open_at < CHAIN_LAST)
+		chain->open_at *= 2;
+	chain->until_due = chain->open_at;
+	chain->n_joined = 0;
+}
 
-	if (local->chain.n_joined >= CHAIN_MIN)
-		open_at = CHAIN_FIRST;
-	else if (open_at < CHAIN_LAST)
-		open_at *= 2;
-	local->chain.open_at = open_at;
-	local->chain.until_due = open_at;
+void chain_miss(struct local *local)
+{
+	learn(&local->chain);
 }
 
 /*
@@ -152,10 +155,9 @@ static struct outcome go_out(struct local *local, bool again)
 	if (!ends)
 		return outcome;
 	local->chain.is_open = false;
-	local->chain.is_due = false;
 	local->near = local->usual; /* as it was when the chain was opened */
 	local->chain.last = ROTA_NONE;
-	learn(local);
+	learn(&local->chain);
 	return outcome;
 }
 
@@ -213,36 +215,20 @@ void chain_revoke(struct worker *worker)
 
 /* ---- into the hand ---- */
 
-/*
- * Sends to others that come between two to this one are not noticed. Where that
- * misleads, the chain does not pay, and the next is tried later.
- */
-__attribute__((noinline)) void chain_is_due(struct local *local)
-{
-	struct chain *chain = &local->chain;
-
-	chain->until_due = chain->open_at;
-	if (!local->worker.has_hand)
-		return;
-	turn_marks(local, TURN_CHAINS, 0);
-	chain->n_joined = 0;
-	chain->is_due = true;
-	chain->is_open = true;
-	local->near = NEAR_NONE;
-}
-
 static void lease(struct local *local, struct actor *actor, rota_id to,
 		  unsigned room)
 {
 	struct chain *chain = &local->chain;
 	AO_t was = worker_enter_hand(&local->worker);
 
+	local->turn.marks |= TURN_CHAINS;
 	chain->messages = (struct mailbox_chain){.lease = room};
 	chain->actor = actor;
 	/* Relaxed: [H1] orders. */
 	AO_store(&local->worker.xheld, to);
 	worker_leave_hand(&local->worker, was);
-	chain->is_due = false;
+	chain->is_open = true;
+	local->near = NEAR_NONE;
 }
 
 bool chain_begin(struct local *local, struct actor *actor, rota_id to,
@@ -261,6 +247,6 @@ bool chain_begin(struct local *local, struct actor *actor, rota_id to,
 	if (likely(room > 0))
 		lease(local, actor, to, room);
 	else
-		chain_flush(local);
+		learn(&local->chain);
 	return true;
 }

@@ -82,29 +82,43 @@ static inline enum chain_link chain_link(struct local *local, rota_id to,
 /* The lease is used up: out with the chain, and lease again. 0. */
 int chain_renew(struct local *local);
 
-/* It is time for a chain: the next message to the same receiver opens it. */
-void chain_is_due(struct local *local);
+/* It was time for a chain, and there was none: the next is tried later. */
+void chain_miss(struct local *local);
 
 /*
  * The handler has sent to an actor that was runnable already. One that it has to
- * make runnable is not noticed: if there is more for it, it soon is. Only where
- * chains are wanted.
+ * make runnable is not noticed: if there is more for it, it soon is. Nor are
+ * sends to others that come between two to this one; where that misleads, the
+ * chain does not pay, and the next is tried later. Only where chains are wanted.
  */
 static inline void chain_note(struct local *local, rota_id to)
 {
 	struct chain *chain = &local->chain;
 	const struct message *by = local->turn.message;
 
-	if (likely(chain->last != to || chain->by != by)) {
-		chain->last = to;
-		chain->by = by;
-	} else if (unlikely(--chain->until_due == 0)) {
-		chain_is_due(local);
+	if (chain->last == to && chain->by == by) {
+		chain->until_due -= chain->until_due > 0;
+		return;
 	}
+	if (unlikely(chain->until_due == 0))
+		chain_miss(local);
+	chain->last = to;
+	chain->by = by;
 }
 
-/* The message that opens a due chain, if there is room to lease. False: nothing
-   was done, send it the other way. */
+/* Is the message about to be sent one that opens a chain? */
+static inline bool chain_is_due(const struct local *local, rota_id to)
+{
+	const struct chain *chain = &local->chain;
+
+	return chain->until_due == 0 && chain->last == to &&
+	       chain->by == local->turn.message && local->worker.has_hand;
+}
+
+/*
+ * The message that opens a chain which is due, if there is room to lease. False:
+ * nothing was done, send it the other way.
+ */
 bool chain_begin(struct local *local, struct actor *actor, rota_id to,
 		 struct message *message);
 

@@ -168,12 +168,12 @@ struct chain {
 	/* The owner's alone. */
 	rota_id last;		  /* to whom a handler sent last, ... */
 	const struct message *by; /* ... and what it handled */
-	unsigned until_due; /* so many more sends that follow one to the same */
+	unsigned until_due; /* so many more sends that follow one to the same;
+	                       0: the next of them opens a chain */
 	unsigned open_at;   /* a chain opens at so many */
 	unsigned n_joined;  /* messages since it was opened */
-	bool is_open; /* from chain_is_due() to chain_flush(); the monitor may
+	bool is_open; /* from chain_begin() to chain_flush(); the monitor may
 	                 have taken it meanwhile */
-	bool is_due;  /* ... and the next message to last opens it */
 	/* In the worker's hand, with worker.xheld: the receiver's id. */
 	bool is_refused; /* the receiver has ended; the lease is given back */
 	struct actor *actor;

@@ -363,14 +363,13 @@ INLINED struct actor *near_actor(const struct local *local, rota_id to)
 }
 
 /* Send it with a lease, which opens the chain; false: nothing was done. */
-INLINED bool open_chain(rota_id to, unsigned tag, closure_run *run,
-			const void *payload, size_t length)
+INLINED bool open_chain(struct local *local, rota_id to, unsigned tag,
+			closure_run *run, const void *payload, size_t length)
 {
-	struct local *local = local_here();
 	struct actor *actor = near_actor(local, to);
 	struct message *message;
 
-	if (unlikely(!actor || !is_small(tag, run, payload, length)))
+	if (unlikely(!actor))
 		return false;
 	message = make_small(local, to, tag, run, payload, length);
 	if (unlikely(!message))
@@ -381,17 +380,12 @@ INLINED bool open_chain(rota_id to, unsigned tag, closure_run *run,
 	return false;
 }
 
-/* A chain is due, and this is its first; or what is in the chain goes first. */
+/* What is in the chain goes first. */
 static __attribute__((noinline)) int
 send_past_chain(rota_id to, unsigned tag, closure_run *run, const void *payload,
 		size_t length, int64_t within)
 {
-	struct local *local = local_here();
-
-	if (likely(local->chain.is_due && to == local->chain.last) &&
-	    likely(open_chain(to, tag, run, payload, length)))
-		return 0;
-	chain_flush(local);
+	chain_flush(local_here());
 	return post_any(to, tag, run, payload, length, within);
 }
 
@@ -463,12 +457,14 @@ INLINED int send_aside(rota_id to, unsigned tag, closure_run *run,
 		return post_any(to, tag, run, payload, length, within);
 	if (likely(local->chain.is_open))
 		return join_chain(to, tag, run, payload, length, within);
-	if (likely(local->near == NEAR_NOTED &&
-		   local->number == id_engine(to) &&
-		   is_small(tag, run, payload, length)))
-		return send_near(local, to, tag, run, payload, length, within,
-				 true);
-	return post_any(to, tag, run, payload, length, within);
+	if (unlikely(local->near != NEAR_NOTED ||
+		     local->number != id_engine(to) ||
+		     !is_small(tag, run, payload, length)))
+		return post_any(to, tag, run, payload, length, within);
+	if (unlikely(chain_is_due(local, to)) &&
+	    likely(open_chain(local, to, tag, run, payload, length)))
+		return 0;
+	return send_near(local, to, tag, run, payload, length, within, true);
 }
 
 /* Apart for the two kinds, so that each keeps as little in registers. */

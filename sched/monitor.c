@@ -51,8 +51,10 @@
 #include "sched/worker.h"
 
 #define TICK_MIN_NS 100000
-#define TICK_MAX_NS 1000000
-#define PRICE_TICKS 8 /* prices of spreading are halved this often */
+/* Two of these, and a wake-up, are to be less than 2 ms: so much later what stands
+   behind a turn that computes begins at the latest. */
+#define TICK_MAX_NS 750000
+#define PRICE_TICKS 11 /* prices of spreading are halved this often: 8 ms */
 
 enum monitor_state { MONITOR_TICKS, MONITOR_SLEEPS, MONITOR_STOPS };
 
@@ -226,8 +228,9 @@ static void *monitor_main(void *argument)
 			continue;
 		}
 		tick(monitor);
-		if (pause < TICK_MAX_NS)
-			pause += pause / 4;
+		pause += pause / 4;
+		if (pause > TICK_MAX_NS)
+			pause = TICK_MAX_NS;
 	}
 	return NULL;
 }

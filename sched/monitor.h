@@ -2,7 +2,7 @@
 /*
  * monitor - a thread that watches the workers while any of them is awake
  *
- * It ticks 100 us after a wake, backing off to 1 ms, and sleeps without a tick
+ * It ticks 100 us after a wake, backing off to 0.75 ms, and sleeps without a tick
  * when no worker is awake. A worker whose turn has not ended for a tick is
  * asked to end it, and its ring is offered to all at no price.
  */

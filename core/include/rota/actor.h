@@ -349,7 +349,7 @@ ROTA_API void rota_blocking_end(void);
 /**
  * rota_should_yield() - is it time for a long computation to make way?
  *
- * 1 if this turn, or task, has lasted for a tick of the monitor (0.1 to 1 ms) or
+ * 1 if this turn, or task, has lasted for a tick of the monitor (0.1 to 0.75 ms) or
  * more while others wait for its worker. No other worker can run all of them:
  * turns that waited go on on their own thread only. Asked in a loop it costs
  * a load or two.
@@ -426,7 +426,7 @@ ROTA_API int rota_actor_drain(rota_id id);
  * empty.
  *
  * An actor is given up only while the monitor sees it stand still: the same
- * message has been in hand for a tick (0.1 to 1 ms) or more. That may also be
+ * message has been in hand for a tick (0.1 to 0.75 ms) or more. That may also be
  * because the machine is busy: it is for the caller to judge how long is too
  * long (rota_status() tells).
  *

@@ -35,7 +35,7 @@ enum rota_waits_for {
 };
 
 /*
- * Times are exact to the monitor's tick, which comes every 0.1 to 1 ms while
+ * Times are exact to the monitor's tick, which comes every 0.1 to 0.75 ms while
  * any worker is awake.
  */
 struct rota_status {
