@@ -157,6 +157,7 @@ static struct outcome go_out(struct local *local, bool again)
 	local->chain.is_open = false;
 	local->near = local->usual; /* as it was when the chain was opened */
 	local->chain.last = ROTA_NONE;
+	count(&local->cache.counters.xchained, local->chain.n_joined);
 	learn(&local->chain);
 	return outcome;
 }

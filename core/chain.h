@@ -87,23 +87,21 @@ void chain_miss(struct local *local);
 
 /*
  * The handler has sent to an actor that was runnable already. One that it has to
- * make runnable is not noticed: if there is more for it, it soon is. Nor are
- * sends to others that come between two to this one; where that misleads, the
- * chain does not pay, and the next is tried later. Only where chains are wanted.
+ * make runnable is not noticed: if there is more for it, it soon is. Nor does it
+ * matter which handler sent: where that misleads, the chain does not pay, and the
+ * next is tried later. Only where chains are wanted.
  */
 static inline void chain_note(struct local *local, rota_id to)
 {
 	struct chain *chain = &local->chain;
-	const struct message *by = local->turn.message;
 
-	if (chain->last == to && chain->by == by) {
+	if (chain->last == to) {
 		chain->until_due -= chain->until_due > 0;
 		return;
 	}
 	if (unlikely(chain->until_due == 0))
 		chain_miss(local);
 	chain->last = to;
-	chain->by = by;
 }
 
 /* Is the message about to be sent one that opens a chain? */
@@ -112,7 +110,7 @@ static inline bool chain_is_due(const struct local *local, rota_id to)
 	const struct chain *chain = &local->chain;
 
 	return chain->until_due == 0 && chain->last == to &&
-	       chain->by == local->turn.message && local->worker.has_hand;
+	       local->worker.has_hand;
 }
 
 /*

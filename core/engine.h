@@ -59,6 +59,7 @@ struct counters {
 	AO_t xoverdrafts;
 	AO_t xlate;	      /* answers that nobody waited for any more */
 	AO_t xoffered;	      /* queries that others could take */
+	AO_t xchained;	      /* messages that joined a chain */
 	AO_t xretired;	      /* slots that have used up their generations */
 	AO_t xretired_jobs;   /* cells of tasks, likewise */
 	AO_t xmax_generation; /* the highest that was given out here */
@@ -166,8 +167,7 @@ struct region {
 /* What the running handler sends to one actor; see chain.h. */
 struct chain {
 	/* The owner's alone. */
-	rota_id last;		  /* to whom a handler sent last, ... */
-	const struct message *by; /* ... and what it handled */
+	rota_id last;	    /* to whom somebody sent last */
 	unsigned until_due; /* so many more sends that follow one to the same;
 	                       0: the next of them opens a chain */
 	unsigned open_at;   /* a chain opens at so many */

@@ -121,6 +121,9 @@ static const struct counter {
 	{"rota_queries_total",
 	 "Queries offered to be handled beside others of their actor.",
 	 offsetof(struct rota_stats, queries)},
+	{"rota_chained_total",
+	 "Messages sent together with one before them to the same actor.",
+	 offsetof(struct rota_stats, chained)},
 };
 
 static uint64_t figure(struct writer *writer, int of, size_t offset)

@@ -447,17 +447,28 @@ INLINED int send_near(struct local *local, rota_id to, unsigned tag,
 	return post_any(to, tag, run, payload, length, within);
 }
 
-/* Where sends do not take the common way: what else may hold. */
+/* What is apart for the two kinds keeps as little in registers as it can. */
+#define APART static __attribute__((noinline))
+
+APART int message_joins(rota_id to, unsigned tag, const void *payload,
+			size_t length, int64_t within)
+{
+	return join_chain(to, tag, NULL, payload, length, within);
+}
+
+APART int cast_joins(rota_id to, closure_run *run, const void *capture,
+		     size_t length, int64_t within)
+{
+	return join_chain(to, 0, run, capture, length, within);
+}
+
+/* Where sends do not take the common way and no chain is open. */
 INLINED int send_aside(rota_id to, unsigned tag, closure_run *run,
 		       const void *payload, size_t length, int64_t within)
 {
 	struct local *local = local_here();
 
-	if (unlikely(!local))
-		return post_any(to, tag, run, payload, length, within);
-	if (likely(local->chain.is_open))
-		return join_chain(to, tag, run, payload, length, within);
-	if (unlikely(local->near != NEAR_NOTED ||
+	if (unlikely(!local || local->near != NEAR_NOTED ||
 		     local->number != id_engine(to) ||
 		     !is_small(tag, run, payload, length)))
 		return post_any(to, tag, run, payload, length, within);
@@ -467,18 +478,14 @@ INLINED int send_aside(rota_id to, unsigned tag, closure_run *run,
 	return send_near(local, to, tag, run, payload, length, within, true);
 }
 
-/* Apart for the two kinds, so that each keeps as little in registers. */
-static __attribute__((noinline)) int message_aside(rota_id to, unsigned tag,
-						   const void *payload,
-						   size_t length,
-						   int64_t within)
+APART int message_aside(rota_id to, unsigned tag, const void *payload,
+			size_t length, int64_t within)
 {
 	return send_aside(to, tag, NULL, payload, length, within);
 }
 
-static __attribute__((noinline)) int cast_aside(rota_id to, closure_run *run,
-						const void *capture,
-						size_t length, int64_t within)
+APART int cast_aside(rota_id to, closure_run *run, const void *capture,
+		     size_t length, int64_t within)
 {
 	return send_aside(to, 0, run, capture, length, within);
 }
@@ -492,6 +499,9 @@ INLINED int send_small(rota_id to, unsigned tag, closure_run *run,
 		   is_small(tag, run, payload, length)))
 		return send_near(local, to, tag, run, payload, length, within,
 				 false);
+	if (local && local->chain.is_open)
+		return run ? cast_joins(to, run, payload, length, within)
+			   : message_joins(to, tag, payload, length, within);
 	return run ? cast_aside(to, run, payload, length, within)
 		   : message_aside(to, tag, payload, length, within);
 }

@@ -33,6 +33,7 @@ static void add_cache(struct rota_stats *all, const struct cache *cache)
 	all->late_replies += AO_load(&counters->xlate);
 	/* Relaxed: as above. */
 	all->queries += AO_load(&counters->xoffered);
+	all->chained += AO_load(&counters->xchained); /* relaxed: as above */
 	for (cause = 0; cause < ROTA_DEAD_CAUSES; cause++)
 		/* Relaxed: as above. */
 		all->dead_letters[cause] += AO_load(&counters->xdead[cause]);

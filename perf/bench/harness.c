@@ -204,6 +204,7 @@ static void counters_report(struct run *run, const struct rota_stats *before,
 	run_metric(run, "waits", (double)(after->waits - before->waits));
 	run_metric(run, "overdrafts",
 		   (double)(after->overdrafts - before->overdrafts));
+	run_metric(run, "chained", (double)(after->chained - before->chained));
 	run_metric(run, "steals", (double)(after->steals - before->steals));
 	run_metric(run, "wakeups", (double)(after->wakeups - before->wakeups));
 }

@@ -14,8 +14,8 @@
 /* Counters of the engine: in the JSON always, in a line of text on demand. */
 static bool is_counter(const char *name)
 {
-	static const char *const names[] = {"turns", "waits", "overdrafts",
-					    "steals", "wakeups"};
+	static const char *const names[] = {"turns",   "waits",	 "overdrafts",
+					    "chained", "steals", "wakeups"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (strcmp(names[i], name) == 0)

@@ -31,6 +31,11 @@ static void arrive_in_order(unsigned workers, unsigned mailbox)
 		cr_assert_eq(tally_of(&expecting.n_wrong), 0);
 	}
 	cr_assert_eq(n_dead(), 0);
+	/* Chains need room, and nobody else takes it with one worker. */
+	if (workers == 1 && mailbox >= 64)
+		cr_assert_gt(counters().chained, 0, "%u", mailbox);
+	if (mailbox < 4)
+		cr_assert_eq(counters().chained, 0, "%u", mailbox);
 	engine_stop();
 }
 

@@ -164,6 +164,7 @@ Test(chain_look, without_chains_nobody_has_to_look, .timeout = HANG)
 		ACTS(puppet_spawn(NULL, 0), act_burst, &burst);
 		AWAIT(flag_is_up(&burst.ended));
 		cr_assert_null(holder_of(to));
+		cr_assert_eq(counters().chained, 0);
 		end_burst(&burst, &expecting, 0);
 	}
 }

@@ -216,6 +216,7 @@ Test(prometheus, tells_the_counters, .timeout = HANG)
 	(void)sum(&text, "rota_steals_total", "1");
 	(void)sum(&text, "rota_wakeups_total", "outside");
 	(void)sum(&text, "rota_overdrafts_total", "0");
+	(void)sum(&text, "rota_chained_total", "0");
 	free(buffer);
 	engine_stop();
 }

@@ -59,6 +59,8 @@ struct rota_stats {
 	                     see ROTA_QUERY */
 	uint64_t abandoned; /* of the ended: by rota_abandon() */
 	uint64_t returned;  /* of those: their handlers have returned since */
+	uint64_t chained;   /* messages sent together with one before them; see
+	                       ROTA_CHAINS */
 };
 
 #define ROTA_STATS_INIT ROTA_SIZED(rota_stats)
