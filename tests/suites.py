@@ -30,26 +30,30 @@ SANITIZER_ENV = {
 class Config:
     """One build folder: compiler, Meson options, how its tests are run."""
 
-    def __init__(self, compiler, *options, stress=100, patience=1):
+    def __init__(self, compiler, *options, chains="yes", stress=100,
+                 patience=1):
         self.compiler = compiler
         self.options = ["-Db_colorout=auto", *options]
+        self.chains = chains        # $ROTA_CHAINS, both are to be seen
         self.stress = stress        # percent of $ROTA_STRESS
         self.patience = patience    # factor of all time-outs
 
 
-ASAN = ("-Doptimization=1", "-Db_lundef=false",
+# What a report shows of the program is lines, and no more is written down.
+LINES = ("-Ddebug=false", "-Dc_args=-g1")
+ASAN = (*LINES, "-Doptimization=1", "-Db_lundef=false",
         "-Db_sanitize=address,undefined")
-TSAN = ("-Doptimization=1", "-Db_lundef=false",
+TSAN = (*LINES, "-Doptimization=1", "-Db_lundef=false",
         "-Db_sanitize=thread")
 
 CONFIGS = {
     "debug": Config("gcc"),
     "asan-gcc": Config("gcc", *ASAN, stress=20, patience=2),
-    "asan-clang": Config("clang", *ASAN, stress=20, patience=2),
+    "asan-clang": Config("clang", *ASAN, chains="no", stress=20, patience=2),
     # The same races are looked for twice, and gcc's runtime is the slower one.
-    "tsan-gcc": Config("gcc", *TSAN, stress=2, patience=4),
+    "tsan-gcc": Config("gcc", *TSAN, chains="no", stress=2, patience=4),
     "tsan-clang": Config("clang", *TSAN, stress=3, patience=4),
-    "aarch64": Config("cross", stress=10, patience=10),
+    "aarch64": Config("cross", chains="no", stress=10, patience=10),
 }
 
 SUITES = {
@@ -233,6 +237,7 @@ def environment(config):
         env[name] = value + (":" + env[name] if name in env else "")
     stress = float(env.get("ROTA_STRESS", "100"))
     patience = float(env.get("ROTA_TIMEOUT_SCALE", "1"))
+    env["ROTA_CHAINS"] = config.chains
     env["ROTA_STRESS"] = f"{stress * config.stress / 100:g}"
     env["ROTA_TIMEOUT_SCALE"] = f"{patience * config.patience:g}"
     return env
