@@ -63,6 +63,12 @@ int request_check(struct request *request)
 	return request->length > ROTA_MAX_PAYLOAD ? -EMSGSIZE : 0;
 }
 
+void request_until(struct request *request, rota_deadline deadline)
+{
+	request->has_deadline = true;
+	request->within = clock_left(clock_ns(), deadline.ns);
+}
+
 struct message *request_pack(struct site *site, const struct request *request,
 			     rota_id from, uint64_t token, uint64_t deadline_ns)
 {
@@ -156,6 +162,8 @@ static int64_t default_within(const struct site *site, rota_id to,
 static void settle_time(const struct site *site, struct request *request,
 			const struct actor *actor)
 {
+	if (unlikely(request->has_deadline))
+		return;
 	if (unlikely(request->within == ROTA_DEFAULT))
 		request->within = default_within(site, request->to, actor);
 	request->within = within_deadline(request->within);
@@ -332,7 +340,8 @@ int request_call(struct request *request, void *reply, size_t reply_size)
 int rota_ask(rota_id to, unsigned tag, const void *payload, size_t length,
 	     void *reply, size_t reply_size, int64_t within)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
 
 	return request_call(&request, reply, reply_size);
 }
@@ -341,9 +350,18 @@ int rota_ask_urgent(rota_id to, unsigned tag, const void *payload,
 		    size_t length, void *reply, size_t reply_size,
 		    int64_t within)
 {
-	struct request request = {to,	  tag, payload, length, MESSAGE_URGENT,
-				  within, NULL};
+	struct request request = {to,	  tag,	payload, length, MESSAGE_URGENT,
+				  within, NULL, false};
 
+	return request_call(&request, reply, reply_size);
+}
+
+int rota_ask_until(rota_id to, unsigned tag, const void *payload, size_t length,
+		   void *reply, size_t reply_size, rota_deadline deadline)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
 	return request_call(&request, reply, reply_size);
 }
 
@@ -460,11 +478,9 @@ static int start_asking(struct site *site, struct actor *actor,
 	return 0;
 }
 
-int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
-		   void *reply, size_t reply_size, int64_t within,
-		   struct rota_asking *asking)
+static int start_request(struct request *request, void *reply,
+			 size_t reply_size, struct rota_asking *asking)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct actor *actor;
 	struct site site;
 	int error;
@@ -473,16 +489,36 @@ int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
 		return -EINVAL;
 	*asking =
 		(struct rota_asking){.reply = reply, .reply_size = reply_size};
-	error = enter(&site, &request, &actor);
+	error = enter(&site, request, &actor);
 	if (!error) {
-		settle_time(&site, &request, actor);
-		error = request.within > 0
-				? start_asking(&site, actor, &request, asking)
+		settle_time(&site, request, actor);
+		error = request->within > 0
+				? start_asking(&site, actor, request, asking)
 				: -ETIMEDOUT;
 		site_leave(&site);
 	}
 	asking->outcome = error;
 	return error;
+}
+
+int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
+		   void *reply, size_t reply_size, int64_t within,
+		   struct rota_asking *asking)
+{
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
+
+	return start_request(&request, reply, reply_size, asking);
+}
+
+int rota_ask_start_until(rota_id to, unsigned tag, const void *payload,
+			 size_t length, void *reply, size_t reply_size,
+			 rota_deadline deadline, struct rota_asking *asking)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
+	return start_request(&request, reply, reply_size, asking);
 }
 
 /* ---- ending them ---- */
@@ -904,10 +940,9 @@ static int ask_then(struct site *site, struct local *local, struct actor *actor,
 	return error && ask_take_back(&own, token) ? error : 0;
 }
 
-int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
-		  int64_t within, unsigned reply_tag, void *context)
+static int then_request(struct request *request, unsigned reply_tag,
+			void *context)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct local *local = local_in_turn();
 	struct actor *actor;
 	struct site site;
@@ -917,13 +952,32 @@ int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
 		return -EPERM;
 	if (reply_tag > ROTA_MAX_TAG)
 		return -EINVAL;
-	error = enter(&site, &request, &actor);
+	error = enter(&site, request, &actor);
 	if (error)
 		return error;
-	settle_time(&site, &request, actor);
-	error = request.within > 0 ? ask_then(&site, local, actor, &request,
-					      reply_tag, context)
-				   : -ETIMEDOUT;
+	settle_time(&site, request, actor);
+	error = request->within > 0 ? ask_then(&site, local, actor, request,
+					       reply_tag, context)
+				    : -ETIMEDOUT;
 	site_leave(&site);
 	return error;
+}
+
+int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
+		  int64_t within, unsigned reply_tag, void *context)
+{
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
+
+	return then_request(&request, reply_tag, context);
+}
+
+int rota_ask_then_until(rota_id to, unsigned tag, const void *payload,
+			size_t length, rota_deadline deadline,
+			unsigned reply_tag, void *context)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
+	return then_request(&request, reply_tag, context);
 }

@@ -210,14 +210,10 @@ ROTA_API int rota_send_within(rota_id to, unsigned tag, const void *payload,
  *
  * Deadlines travel: what a handler sends, by whatever call but timers, has the
  * deadline of the message in hand, unless it is sent by this one, by another
- * that ends in _until, or by what is made of them; what it asks ends by then.
- * To send without: rota_deadline_in(ROTA_FOREVER). Messages without a deadline
- * pay nothing for this.
- *
- * An ask has no such call: it always ends when what it is made for is of no
- * use any more. What is to be asked all the same is no part of that: send
- * yourself, or another actor, a message without a deadline, and ask while that
- * is handled.
+ * that ends in _until, or by what is made of them; what it asks ends by then,
+ * unless it is asked by rota_ask_until() and the like. To send, or ask, without:
+ * rota_deadline_in(ROTA_FOREVER). Messages without a deadline pay nothing for
+ * this.
  *
  * Context, errors: those of rota_send(), and -ETIMEDOUT.
  * Return:  0 or one of the errors.
