@@ -430,6 +430,14 @@ static void set_alarm(struct local *local, struct ask *ask)
 	worker_set_alarm(&local->worker, &ask->alarm.alarm, ask->deadline_ns);
 }
 
+static void open_then(struct local *local, struct ask *ask)
+{
+	ask_begin_behalf(ask);
+	ask_open(ask, 0);
+	set_alarm(local, ask);
+	ask_end_behalf(ask);
+}
+
 /* Open a cell and send the request with it. */
 static int start(struct site *site, struct site *home, struct ask *ask,
 		 struct actor *actor, const struct request *request)
@@ -445,9 +453,10 @@ static int start(struct site *site, struct site *home, struct ask *ask,
 	ask->asker = asker;
 	/* Relaxed: opening it publishes it. */
 	AO_store(&ask->xaim, request->to);
-	ask_open(ask, 0);
 	if (ask->kind == ASK_NOTICE)
-		set_alarm(home->local, ask);
+		open_then(home->local, ask);
+	else
+		ask_open(ask, 0);
 	message = request_pack(site, request, asker, token, deadline_ns);
 	error = message ? send_push(site, actor, request->to, message,
 				    request->within)
@@ -903,13 +912,32 @@ void asking_end_handler(struct local *local)
 
 /* ---- the answer as a message ---- */
 
+/* The actor's cold block, where what it asks on behalf of others is found. */
+static int find_block(struct local *local, struct cold **block)
+{
+	struct site own = site_of(local);
+	int error;
+
+	*block = cold_lock(&own, local->turn.actor, local->turn.self, true,
+			   &error);
+	if (*block)
+		cold_unlock(*block);
+	return error == -ENOMEM ? error : 0; /* else it has been abandoned */
+}
+
 static struct ask *get_then(struct site *own, int64_t within,
-			    unsigned reply_tag, void *context)
+			    unsigned reply_tag, void *context, uint64_t behalf)
 {
 	struct ask *ask = ask_get(own, ASK_NOTICE);
 
 	if (!ask)
 		return NULL;
+	ask->cold = NULL;
+	ask->behalf = behalf;
+	if (behalf && find_block(own->local, &ask->cold) != 0) {
+		ask_close(own, ask);
+		return NULL;
+	}
 	ask->block = message_get(&own->engine->messages, own->cache->messages,
 				 MESSAGE_INLINE);
 	if (!ask->block) {
@@ -925,10 +953,11 @@ static struct ask *get_then(struct site *own, int64_t within,
 
 static int ask_then(struct site *site, struct local *local, struct actor *actor,
 		    const struct request *request, unsigned reply_tag,
-		    void *context)
+		    void *context, uint64_t behalf)
 {
 	struct site own = site_of(local);
-	struct ask *ask = get_then(&own, request->within, reply_tag, context);
+	struct ask *ask =
+		get_then(&own, request->within, reply_tag, context, behalf);
 	uint64_t token;
 	int error;
 
@@ -946,20 +975,25 @@ static int then_request(struct request *request, unsigned reply_tag,
 	struct local *local = local_in_turn();
 	struct actor *actor;
 	struct site site;
+	uint64_t behalf;
 	int error;
 
 	if (!local)
 		return -EPERM;
 	if (reply_tag > ROTA_MAX_TAG)
 		return -EINVAL;
+	behalf = cycle_behalf(local);
 	error = enter(&site, request, &actor);
 	if (error)
 		return error;
 	settle_time(&site, request, actor);
 	error = request->within > 0 ? ask_then(&site, local, actor, request,
-					       reply_tag, context)
+					       reply_tag, context, behalf)
 				    : -ETIMEDOUT;
 	site_leave(&site);
+	/* Whoever withdrew it has found this one, or it is found out here. */
+	if (!error && behalf && cycle_is_withdrawn(behalf))
+		ask_cascade(local->turn.self, behalf);
 	return error;
 }
 
