@@ -40,6 +40,17 @@
  *                or, when both have left, dropped.
  * Edges:      in callbacks of a turn (destructor, drop, dead letter) the mark
  *             ASIDE says that the turn is in the middle of something: -EBUSY.
+ *             A query that is one of a run (see reads.c) is not given up
+ *             either. The others of the run would go on in an actor whose life
+ *             is over: what finds their waits for a stop, a cancel or a circle
+ *             is a list in the cold block, and each of their waits notes there
+ *             what it is for; that block ends with the life. The room of the
+ *             run is given back by who ends last, as a turn of the actor, which
+ *             would then be nobody's; and the state would have as many owners
+ *             as there are readers, of whom each may be stuck, be given up in
+ *             turn, and return last. So the end of a life would have to come in
+ *             two parts, wherever one ends now. A query that is handled alone is
+ *             a turn like any other.
  *             A turn that waits is in no worker's hand: it is not found. One
  *             that was about to wait as it was marked fails in turn_block().
  *             So is one whose stack stands in a receive. A handler that has
@@ -143,10 +154,7 @@ static int check_turn(const struct local *local, const struct sighting *seen)
 		return -EAGAIN;
 	if (turn->marks & TURN_ABANDONED)
 		return -ESRCH;
-	/* Others may be at it, beside this one: see reads.c. */
-	if (turn_only_reads(local))
-		return -EBUSY;
-	return turn->marks & TURN_ASIDE ? -EBUSY : 0;
+	return turn->marks & (TURN_ASIDE | TURN_BESIDE) ? -EBUSY : 0;
 }
 
 static int seize_turn(struct local *local, const struct sighting *seen,

@@ -786,6 +786,8 @@ static void note_reading(struct local *local, const struct step *step,
 {
 	struct cold *cold = cold_lock_own(local);
 
+	if (!cold)
+		return; /* it has been abandoned, in a query of its own */
 	reads_note(cold, step, behalf);
 	cold_unlock(cold);
 }

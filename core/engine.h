@@ -94,7 +94,8 @@ enum turn_mark {
 	TURN_SIFTS = 1 << 7,	 /* not all tags are accepted any more */
 	TURN_ABANDONED = 1 << 8, /* set by who gave it up: see abandon.c */
 	TURN_TOLD = 1 << 9,	 /* ... and the first wait since has failed */
-	TURN_CHAINS = 1 << 10	 /* the handler has a chain open */
+	TURN_CHAINS = 1 << 10,	 /* the handler has a chain open */
+	TURN_BESIDE = 1 << 11	 /* others may run beside it: see reads.c */
 };
 
 /*

@@ -785,6 +785,49 @@ Test(abandon, who_has_asked_is_told, .init = check_kernel, .timeout = HANG)
 	cr_assert_eq(served.answers, 0);
 }
 
+/* A query that nothing runs beside is a handler like any other; afterwards it
+   can wait for nobody, as often as it tries. */
+static struct {
+	struct stall stall;
+	rota_id servant;
+	int results[3];
+} querist;
+
+static int act_query(void *arg)
+{
+	(void)arg;
+	act_stall(&querist.stall);
+	for (size_t i = 0; i < 3; i++)
+		querist.results[i] = rota_ask(querist.servant, NOTHING, NULL, 0,
+					      NULL, 0, ROTA_FOREVER);
+	return 0;
+}
+
+Test(abandon, one_in_a_query, .init = check_kernel, .timeout = HANG)
+{
+	struct act act = {act_query, NULL};
+	struct rota_asking asking;
+
+	engine_start(2);
+	stuck = servant_spawn(8, NULL);
+	querist.servant = servant_spawn(8, NULL);
+	cr_assert_eq(rota_ask_start(stuck, RUNS | ROTA_QUERY, &act, sizeof(act),
+				    NULL, 0, ROTA_FOREVER, &asking),
+		     0);
+	AWAIT(flag_is_up(&querist.stall.begun));
+	ABANDON(stuck);
+	expect_exit(stuck);
+	cr_assert_eq(rota_ask_await(&asking, 1, 1, PATIENCE), 1);
+	cr_assert_eq(asking.outcome, -ECONNRESET);
+	cr_assert_eq(n_dead(), 1);
+	expect_letter(0, ROTA_DEAD_ABANDONED, RUNS, (uintptr_t)act_query);
+	flag_raise(&querist.stall.go);
+	await_returned(1);
+	engine_stop();
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(querist.results[i], -ECANCELED);
+}
+
 /* What it has begun is put right as it returns. */
 struct busy {
 	struct stall stall;

@@ -431,8 +431,12 @@ ROTA_API int rota_actor_drain(rota_id id);
  * Errors:  -EAGAIN: it is not stuck, at this moment: it has nothing to do, or
  *          moves on, or its handler waits (which a stop ends); -EBUSY: it
  *          stands still in a callback (its destructor, a buffer's drop
- *          function, the dead letter callback), or in one of several queries,
- *          where it cannot be given up;
+ *          function, the dead letter callback), or in one of several queries
+ *          that are handled at the same time (ROTA_QUERY), where it cannot be
+ *          given up: the others are at the same state, and what they wait for,
+ *          and the room that they take, belong to the life that would end under
+ *          them. Once they have returned, and that one has not, it still is one
+ *          of several; a query that was alone from its beginning is not;
  *          -ESRCH: no such actor, or it has been given up already; -EDEADLK:
  *          by its own handler; -ENOTSUP: the kernel has no membarrier(),
  *          or the engine has no threads (see host.h);
