@@ -447,7 +447,7 @@ void engine_await_rest(struct engine *engine, int64_t within)
 static bool is_needed(const struct rota_engine *handle)
 {
 	const struct engine *engine = table_engine(handle->number);
-	const struct thread_record *record = thread_record_here();
+	struct thread_record *record = thread_record_here();
 
 	/* It may go away meanwhile: only its address is used. */
 	return offload_is_here(handle) ||

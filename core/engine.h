@@ -199,6 +199,8 @@ struct local {
 	enum rota_dead_cause refused; /* why the message in hand was not
 	                                 handled */
 	struct region region;
+	struct site *outside; /* calls to other engines that it has stepped out
+	                         of, the last one first; see site.c */
 	struct sighting seen; /* at the last tick; see watch.c */
 	struct stuck stuck;
 	unsigned n_reads; /* that were not offered, for every 8th */
@@ -305,8 +307,8 @@ struct site {
 	struct shard *shard;	      /* NULL for workers */
 	struct thread_record *record; /* NULL for workers */
 	struct task *awakened;	      /* to be made runnable by site_leave() */
-	struct site *outer;	      /* in thread_record.outside */
-	bool is_outside;	      /* site_step_out() was called */
+	struct site *outer; /* in thread_record.outside, or local.outside */
+	bool is_outside;    /* site_step_out() was called */
 	bool may_move; /* the call may return on another worker, if its turn
 	                  may: its frames know none but by this */
 };
@@ -387,10 +389,10 @@ void site_step_out(struct site *site);
 void site_step_in(struct site *site);
 
 /*
- * Is the calling thread, which is no worker, in a call to that engine: in a
- * callback of ours, that is? 0: to any.
+ * Is the calling thread, which is no worker of it, in a call to that engine: in a
+ * callback of ours, that is? 0: is it announced to any?
  */
-bool site_is_below(const struct thread_record *record, unsigned number);
+bool site_is_below(struct thread_record *record, unsigned number);
 
 /* The turn that is in its own engine may have moved on to another worker. */
 static inline void site_follow(struct site *site, struct local *local)
