@@ -58,6 +58,10 @@
  *             is none to report. What lies aside is in the desk, which goes
  *             with the life; the calls of process.h enter the hand as a whole,
  *             and find the mark.
+ *             destroy() of an abandoned actor may wait, as that of others may,
+ *             but there is no cold block any more that knows of it. All that has
+ *             to find it is a stop that gives up: for that its turn stands in a
+ *             list of the engine's.
  *             A request in hand keeps its token: the ask's cell sees to it
  *             that one of the two answers, ours (-ECONNRESET) or what the
  *             handler had given before. The promises that the actor holds are
@@ -276,6 +280,65 @@ bool abandoned_heeds(struct local *local)
 	return wait_cancel(&local->worker.stack->wait);
 }
 
+/*
+ * From here on the engine may end its waits. If it has given up before, they all
+ * fail: whoever locks second sees the other.
+ */
+static void part(struct engine *engine, struct parting *parting)
+{
+	spin_lock(&engine->outsiders_lock);
+	parting->next = engine->partings;
+	parting->prev = &engine->partings;
+	if (parting->next)
+		parting->next->prev = &parting->next;
+	engine->partings = parting;
+	if (engine_gives_up(engine))
+		wait_cancel(parting->wait); /* none is in progress */
+	spin_unlock(&engine->outsiders_lock);
+}
+
+static void have_parted(struct engine *engine, struct parting *parting)
+{
+	spin_lock(&engine->outsiders_lock);
+	*parting->prev = parting->next;
+	if (parting->next)
+		parting->next->prev = parting->prev;
+	spin_unlock(&engine->outsiders_lock);
+}
+
+void abandoned_release(struct engine *engine)
+{
+	struct parting *parting, *cancelled = NULL;
+
+	spin_lock(&engine->outsiders_lock);
+	for (parting = engine->partings; parting; parting = parting->next)
+		if (wait_cancel(parting->wait)) {
+			/* It stays as it is until its wait is finished. */
+			parting->next_cancelled = cancelled;
+			cancelled = parting;
+		}
+	spin_unlock(&engine->outsiders_lock);
+	while (cancelled) {
+		struct wait *wait = cancelled->wait;
+
+		cancelled = cancelled->next_cancelled;
+		wait_finish(wait, -ECANCELED);
+	}
+}
+
+/* As that of an actor that has ended otherwise it may wait: what was cancelled,
+   or is to be, were the waits of its handler. */
+static void destroy(struct local *local)
+{
+	struct parting parting = {.wait = &local->worker.stack->wait};
+
+	local->turn.marks |= TURN_TOLD;
+	turn_leaves_wait(local);
+	part(local->engine, &parting);
+	actor_destroy(local->turn.actor);
+	have_parted(local->engine, &parting);
+}
+
 void abandoned_returns(struct local *local)
 {
 	struct turn *turn = &local->turn;
@@ -286,13 +349,12 @@ void abandoned_returns(struct local *local)
 
 	/* destroy() has none in hand. */
 	turn_set_message(turn, NULL);
-	actor_destroy(actor);
+	destroy(local);
 	if (turn->marks & TURN_ASKS) /* in destroy(), like the next */
 		asking_end_handler(local);
 	if (turn->marks & TURN_BLOCKS)
 		blocking_repair(local);
-	if (turn->marks & (TURN_WAITED | TURN_TOLD))
-		turn_leaves_wait(local);
+	turn_leaves_wait(local);
 	if (unlikely(local->worker.home != NULL))
 		home_leave(&local->worker); /* not before: its thread is this */
 	word = mailbox_leave(&actor->xmail);

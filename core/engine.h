@@ -275,6 +275,7 @@ struct engine {
 	struct task_class marks;  /* of those who yield, see pause.c */
 	AO_TS_t outsiders_lock;	  /* the lists below */
 	struct waiters outsiders; /* who waits for groups from outside */
+	struct parting *partings; /* see abandon.h */
 	struct waiters sleepers;  /* tasks that sleep */
 	struct shard *shards;
 	AO_TS_t behaviours_lock; /* the list below */

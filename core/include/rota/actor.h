@@ -411,8 +411,8 @@ ROTA_API int rota_actor_drain(rota_id id);
  * wait for it. What cannot be taken from the handler stays until it returns:
  * its thread, its stack, the actor's state, the message in hand. Should it
  * never, rota_stop() counts it among the stuck ones. If it does return, the
- * state is destroyed, the worker goes on, and nothing is handled twice; its
- * result does not matter.
+ * state is destroyed (destroy() may wait as ever), the worker goes on, and
+ * nothing is handled twice; its result does not matter.
  *
  * Meanwhile the handler knows nothing, but that its waits fail with -ECANCELED,
  * as if the actor was being stopped. It sends as the old id, which rota_self()
