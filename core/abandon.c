@@ -40,6 +40,17 @@
  *                or, when both have left, dropped.
  * Edges:      in callbacks of a turn (destructor, drop, dead letter) the mark
  *             ASIDE says that the turn is in the middle of something: -EBUSY.
+ *             A query that is one of a run (see reads.c) is not given up
+ *             either. The others of the run would go on in an actor whose life
+ *             is over: what finds their waits for a stop, a cancel or a circle
+ *             is a list in the cold block, and each of their waits notes there
+ *             what it is for; that block ends with the life. The room of the
+ *             run is given back by who ends last, as a turn of the actor, which
+ *             would then be nobody's; and the state would have as many owners
+ *             as there are readers, of whom each may be stuck, be given up in
+ *             turn, and return last. So the end of a life would have to come in
+ *             two parts, wherever one ends now. A query that is handled alone is
+ *             a turn like any other.
  *             A turn that waits is in no worker's hand: it is not found. One
  *             that was about to wait as it was marked fails in turn_block().
  *             So is one whose stack stands in a receive. A handler that has
@@ -47,6 +58,10 @@
  *             is none to report. What lies aside is in the desk, which goes
  *             with the life; the calls of process.h enter the hand as a whole,
  *             and find the mark.
+ *             destroy() of an abandoned actor may wait, as that of others may,
+ *             but there is no cold block any more that knows of it. All that has
+ *             to find it is a stop that gives up: for that its turn stands in a
+ *             list of the engine's.
  *             A request in hand keeps its token: the ask's cell sees to it
  *             that one of the two answers, ours (-ECONNRESET) or what the
  *             handler had given before. The promises that the actor holds are
@@ -143,10 +158,7 @@ static int check_turn(const struct local *local, const struct sighting *seen)
 		return -EAGAIN;
 	if (turn->marks & TURN_ABANDONED)
 		return -ESRCH;
-	/* Others may be at it, beside this one: see reads.c. */
-	if (turn_only_reads(local))
-		return -EBUSY;
-	return turn->marks & TURN_ASIDE ? -EBUSY : 0;
+	return turn->marks & (TURN_ASIDE | TURN_BESIDE) ? -EBUSY : 0;
 }
 
 static int seize_turn(struct local *local, const struct sighting *seen,
@@ -268,6 +280,65 @@ bool abandoned_heeds(struct local *local)
 	return wait_cancel(&local->worker.stack->wait);
 }
 
+/*
+ * From here on the engine may end its waits. If it has given up before, they all
+ * fail: whoever locks second sees the other.
+ */
+static void part(struct engine *engine, struct parting *parting)
+{
+	spin_lock(&engine->outsiders_lock);
+	parting->next = engine->partings;
+	parting->prev = &engine->partings;
+	if (parting->next)
+		parting->next->prev = &parting->next;
+	engine->partings = parting;
+	if (engine_gives_up(engine))
+		wait_cancel(parting->wait); /* none is in progress */
+	spin_unlock(&engine->outsiders_lock);
+}
+
+static void have_parted(struct engine *engine, struct parting *parting)
+{
+	spin_lock(&engine->outsiders_lock);
+	*parting->prev = parting->next;
+	if (parting->next)
+		parting->next->prev = parting->prev;
+	spin_unlock(&engine->outsiders_lock);
+}
+
+void abandoned_release(struct engine *engine)
+{
+	struct parting *parting, *cancelled = NULL;
+
+	spin_lock(&engine->outsiders_lock);
+	for (parting = engine->partings; parting; parting = parting->next)
+		if (wait_cancel(parting->wait)) {
+			/* It stays as it is until its wait is finished. */
+			parting->next_cancelled = cancelled;
+			cancelled = parting;
+		}
+	spin_unlock(&engine->outsiders_lock);
+	while (cancelled) {
+		struct wait *wait = cancelled->wait;
+
+		cancelled = cancelled->next_cancelled;
+		wait_finish(wait, -ECANCELED);
+	}
+}
+
+/* As that of an actor that has ended otherwise it may wait: what was cancelled,
+   or is to be, were the waits of its handler. */
+static void destroy(struct local *local)
+{
+	struct parting parting = {.wait = &local->worker.stack->wait};
+
+	local->turn.marks |= TURN_TOLD;
+	turn_leaves_wait(local);
+	part(local->engine, &parting);
+	actor_destroy(local->turn.actor);
+	have_parted(local->engine, &parting);
+}
+
 void abandoned_returns(struct local *local)
 {
 	struct turn *turn = &local->turn;
@@ -278,13 +349,12 @@ void abandoned_returns(struct local *local)
 
 	/* destroy() has none in hand. */
 	turn_set_message(turn, NULL);
-	actor_destroy(actor);
+	destroy(local);
 	if (turn->marks & TURN_ASKS) /* in destroy(), like the next */
 		asking_end_handler(local);
 	if (turn->marks & TURN_BLOCKS)
 		blocking_repair(local);
-	if (turn->marks & (TURN_WAITED | TURN_TOLD))
-		turn_leaves_wait(local);
+	turn_leaves_wait(local);
 	if (unlikely(local->worker.home != NULL))
 		home_leave(&local->worker); /* not before: its thread is this */
 	word = mailbox_leave(&actor->xmail);

@@ -14,6 +14,18 @@
  */
 void abandoned_returns(struct local *local);
 
+/* An abandoned actor that is in its destroy(): no cold block knows of its waits.
+   Lies in its turn's frame, in a list of the engine's under outsiders_lock. */
+struct parting {
+	struct wait *wait; /* of its stack */
+	struct parting *next;
+	struct parting **prev;
+	struct parting *next_cancelled;
+};
+
+/* The engine gives up: what these wait for ends, and they wait no more. */
+void abandoned_release(struct engine *engine);
+
 /*
  * In the hand, by the turn that waits or is about to: if it has been abandoned
  * since, the wait in progress, or else its next one, fails, for once. As with a

@@ -172,6 +172,7 @@ struct cold {
 	uint64_t edge_token;	   /* EDGE_ASK: of the ask */
 	uint64_t behalf;	   /* token of the request in hand, if any */
 	struct promises *promises; /* to answer later; the actor's alone */
+	struct ask *asked;	   /* by rota_ask_then(), on behalf of others */
 	struct deadlock *deadlock; /* the last circle that a wait of it was in;
 	                              NULL: none */
 	struct desk *desk; /* of an actor that chooses among its messages */

@@ -11,6 +11,13 @@
  *             done with it, and the second one frees it: so a token in a
  *             message never dangles, and a cancelled request is found out when
  *             it is taken, without a search.
+ *             An ask whose answer is to come as a message, and that is made on
+ *             behalf of another ask, stands in a list of the asker's cold block
+ *             until it is answered: nobody waits for it whom a cancel could
+ *             find. The cancel is its asker then: it leaves the cell, under the
+ *             list's lock, and sends the message. So it goes on from handler to
+ *             handler without memory of its own: what is to be told next lies
+ *             in the messages.
  *             Waiting is another matter: an asker that waits says so (WATCHED)
  *             and is woken; what it then finds in the cell counts, not how its
  *             wait ended.
@@ -289,6 +296,60 @@ static void deliver(struct site *site, rota_id to, struct message *message)
 		dead_letter_outside(site, message, to, ROTA_DEAD_NO_ACTOR);
 }
 
+/*
+ * The block may be another actor's by now, which has a list of its own; the ask's
+ * link is under its lock still, and if it is linked the block is the asker's.
+ */
+static void delist(struct ask *ask)
+{
+	if (likely(!ask->cold))
+		return;
+	spin_lock(&ask->cold->xlock);
+	if (ask->prev) {
+		*ask->prev = ask->next;
+		if (ask->next)
+			ask->next->prev = ask->prev;
+		ask->prev = NULL;
+	}
+	cold_unlock(ask->cold);
+}
+
+/* Under the lock: who finds it in the list finds it open, with its alarm set;
+   and who answers it has to wait before it is freed. */
+void ask_begin_behalf(struct ask *ask)
+{
+	ask->prev = NULL;
+	if (unlikely(ask->cold != NULL))
+		spin_lock(&ask->cold->xlock);
+}
+
+void ask_end_behalf(struct ask *ask)
+{
+	struct cold *cold = ask->cold;
+
+	if (likely(!cold))
+		return;
+	if (cold->owner == ask->asker) { /* else it has been abandoned */
+		ask->next = cold->asked;
+		ask->prev = &cold->asked;
+		if (ask->next)
+			ask->next->prev = &ask->next;
+		cold->asked = ask;
+	}
+	cold_unlock(cold);
+}
+
+void ask_release_behalf(struct cold *cold)
+{
+	struct ask *ask, *next;
+
+	for (ask = cold->asked; ask; ask = next) {
+		next = ask->next;
+		ask->prev = NULL; /* from here on it may be freed */
+	}
+	cold->asked = NULL;
+}
+
 static void send_notice(struct site *site, struct ask *ask,
 			const struct answer *answer)
 {
@@ -313,6 +374,7 @@ static void send_notice(struct site *site, struct ask *ask,
 	message_set(message, id_generation(to), ask->reply_tag,
 		    MESSAGE_UNCOUNTED, message->size);
 	clear_alarm(ask);
+	delist(ask);
 	free_ask(site, ask);
 	deliver(site, to, message);
 	count_done(site->cache); /* begun as it was asked: see get_then() */
@@ -325,6 +387,15 @@ enum claim {
 	CLAIM_UNWANTED, /* the asker had left; the cell is freed */
 	CLAIM_LATE	/* the token is used up */
 };
+
+/* Whoever cancelled it may have it in hand still: see leave_notice(). */
+static void await_leaver(struct ask *ask)
+{
+	if (ask->kind != ASK_NOTICE || !ask->cold)
+		return;
+	spin_lock(&ask->cold->xlock);
+	cold_unlock(ask->cold);
+}
 
 /* Become the one who answers; *was: the word before. */
 static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
@@ -347,6 +418,7 @@ static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
 		if (*was == word) {
 			if (state == ASK_OPEN)
 				return CLAIM_WON;
+			await_leaver(ask);
 			ask_put(site, ask);
 			return CLAIM_UNWANTED;
 		}
@@ -401,6 +473,7 @@ bool ask_take_back(struct site *site, uint64_t token)
 	if (claim(site, ask, token, &word) != CLAIM_WON)
 		return false;
 	clear_alarm(ask);
+	delist(ask);
 	free_ask(site, ask);
 	count_done(site->cache);
 	return true;
@@ -650,32 +723,143 @@ bool ask_is_held(uint64_t token, rota_id holder)
 	return is_its;
 }
 
+/* ---- a cancel goes on ---- */
+
+/*
+ * Of an ask that was made on behalf of one that was cancelled: the message that
+ * says so, until it is sent, and whom that concerns in turn.
+ */
+struct farewell {
+	struct rota_notice head; /* what is sent of it */
+	rota_id handler;	 /* ROTA_NONE: it has not begun */
+	uint64_t token;
+};
+
+_Static_assert(sizeof(struct farewell) <= MESSAGE_INLINE, "lies in a message");
+
+static struct farewell *farewell_of(struct message *message)
+{
+	return (struct farewell *)message->payload;
+}
+
+/*
+ * Out of the list, whose lock is held; NULL: it is being answered. Whoever has
+ * its token frees the cell, and waits for that lock: see await_leaver().
+ */
+static struct message *leave_notice(const struct engine *engine,
+				    struct ask *ask)
+{
+	rota_id handler = ask_handler(ask);
+	struct message *message;
+	/* Relaxed: the CAS re-checks it. */
+	AO_t seen, word = AO_load(&ask->xword);
+
+	do {
+		if (state_of(word) != ASK_OPEN)
+			return NULL;
+		seen = word;
+		/* [Y1] pairs with claim() and ask_begin(); fails only as the
+		   answerer has gone on */
+		word = AO_fetch_compare_and_swap_full(
+			&ask->xword, seen,
+			(seen & ~ASK_STATE) | ASK_LEFT | ASK_WITHDRAWN);
+	} while (word != seen);
+	*ask->prev = ask->next;
+	if (ask->next)
+		ask->next->prev = ask->prev;
+	ask->prev = NULL;
+	clear_alarm(ask);
+	message = ask->block;
+	ask->block = NULL;
+	message->from = ask->asker; /* until it is sent */
+	message_set(message, id_generation(ask->asker), ask->reply_tag,
+		    MESSAGE_UNCOUNTED, sizeof(struct rota_notice));
+	*farewell_of(message) = (struct farewell){
+		.head = {.context = ask->context, .outcome = -ECANCELED},
+		.handler = seen & ASK_STARTED ? handler : ROTA_NONE,
+		.token = token_of(engine, ask, seen)};
+	return message;
+}
+
+/* All that were made on behalf of that ask go to the front of the list. */
+static void leave_notices(const struct engine *engine, struct cold *cold,
+			  uint64_t token, struct message **farewells)
+{
+	struct ask *ask, *next;
+
+	for (ask = cold->asked; ask; ask = next) {
+		struct message *message;
+
+		next = ask->next;
+		if (ask->behalf != token)
+			continue;
+		message = leave_notice(engine, ask);
+		if (message) {
+			message->next = *farewells;
+			*farewells = message;
+		}
+	}
+}
+
+/* What one actor does on behalf of that ask, in a site of its engine. */
+static void cascade_in(struct site *site, rota_id handler, uint64_t token,
+		       struct message **farewells)
+{
+	struct actor *actor = engine_actor(site->engine, handler);
+	struct wait_ticket ticket;
+	struct cold *cold = NULL;
+	bool won;
+	int error;
+
+	if (actor)
+		cold = cold_lock(site, actor, handler, false, &error);
+	if (!cold)
+		return;
+	ticket = cold->edge_ticket;
+	won = ((cold->edge != EDGE_NONE && cold->behalf == token) ||
+	       reads_find(cold, token, &ticket)) &&
+	      wait_claim(ticket);
+	leave_notices(site->engine, cold, token, farewells);
+	cold_unlock(cold);
+	/* Claimed, it stays where it is. */
+	if (won) {
+		site_unlock(site);
+		wait_finish(ticket.wait, -ECANCELED);
+		site_lock(site);
+	}
+}
+
+/* Tell the asker; those who are asked in turn, unless elsewhere, are added. */
+static void bid_farewell(struct site *site, struct message *message,
+			 struct message **farewells)
+{
+	struct farewell farewell = *farewell_of(message);
+	rota_id asker = message->from;
+
+	message->from = ROTA_NONE;
+	deliver(site, asker, message);
+	count_done(site->cache); /* begun as it was asked: see get_then() */
+	site_step_out(site);	 /* one is awakened at a time */
+	if (id_engine(farewell.handler) != site->engine->number)
+		ask_cascade(farewell.handler, farewell.token);
+	site_step_in(site);
+	if (id_engine(farewell.handler) == site->engine->number)
+		cascade_in(site, farewell.handler, farewell.token, farewells);
+}
+
 void ask_cascade(rota_id handler, uint64_t token)
 {
-	struct wait_ticket ticket;
-	struct actor *actor;
+	struct message *farewells = NULL;
 	struct site site;
-	struct cold *cold = NULL;
-	bool won = false;
-	int error;
 
 	if (handler == ROTA_NONE || site_enter(&site, handler) != 0)
 		return;
-	actor = engine_actor(site.engine, handler);
-	if (actor)
-		cold = cold_lock(&site, actor, handler, false, &error);
-	if (cold) {
-		ticket = cold->edge_ticket;
-		won = ((cold->edge != EDGE_NONE && cold->behalf == token) ||
-		       reads_find(cold, token, &ticket)) &&
-		      wait_claim(ticket);
-		cold_unlock(cold);
-	}
-	/* Claimed, it stays where it is. */
-	if (won) {
-		site_unlock(&site);
-		wait_finish(ticket.wait, -ECANCELED);
-		site_lock(&site);
+	cascade_in(&site, handler, token, &farewells);
+	while (farewells) {
+		struct message *message = farewells;
+
+		farewells = message->next;
+		bid_farewell(&site, message, &farewells);
 	}
 	site_leave(&site);
 }

@@ -11,7 +11,8 @@
  *   state    meaning                          left by
  *   FREE     in a magazine                    asker: ask_open() -> OPEN
  *   OPEN     no answer yet                    answerer: -> CLAIMED;
- *                                             asker: ask_leave() -> LEFT
+ *                                             asker: ask_leave(), or who
+ *                                             cancels: ask_cascade() -> LEFT
  *   CLAIMED  the answer is being written      answerer: -> DONE, or -> FREE
  *   DONE     the answer is there              asker: ask_close() -> FREE
  *   LEFT     nobody wants it any more         answerer: -> FREE
@@ -77,8 +78,16 @@ struct ask {
 	uint8_t kind;	 /* enum ask_kind */
 	bool is_far;	 /* who waits is no turn of this engine */
 	/* A free cell's links lie here, in bytes 16 to 39. */
-	void *reply; /* ASK_CALL: where it goes */
-	size_t reply_size;
+	union {
+		struct { /* ASK_CALL: where it goes */
+			void *reply;
+			size_t reply_size;
+		};
+		struct { /* ASK_NOTICE: made on behalf of another; or NULL */
+			struct cold *cold; /* the asker's, with its list */
+			uint64_t behalf;   /* the token of that one */
+		};
+	};
 	size_t length; /* of the reply */
 	/* The asker's while OPEN, the answerer's while CLAIMED. */
 	int outcome;
@@ -94,7 +103,8 @@ struct ask {
 	                 end breaks its promise; ROTA_NONE: nobody. As xaim */
 	rota_id asker;
 	uint64_t deadline_ns;
-	/* ASK_HANDLE: the list of the turn that asked. */
+	/* ASK_HANDLE: the list of the turn that asked. ASK_NOTICE: that of its
+	   cold block, under its lock; prev is NULL: it is in none. */
 	struct ask *next;
 	struct ask **prev;
 	struct message *block; /* a long reply; ASK_NOTICE: the message */
@@ -173,6 +183,17 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen);
 /* An ASK_NOTICE was not sent after all: free it. False: it has been answered. */
 bool ask_take_back(struct site *site, uint64_t token);
 
+/*
+ * Around the opening of an ASK_NOTICE that is made on behalf of another, as its
+ * cold and behalf say: from then on whoever cancels that one finds it.
+ */
+void ask_begin_behalf(struct ask *ask);
+void ask_end_behalf(struct ask *ask);
+
+/* Under the lock of an actor's cold block, as its life ends: what it has asked
+   on behalf of others goes on. */
+void ask_release_behalf(struct cold *cold);
+
 /* Where the reply lies in an ASK_HANDLE that is DONE. */
 static inline const void *ask_kept(const struct ask *ask)
 {
@@ -194,8 +215,9 @@ static inline rota_id ask_handler(const struct ask *ask)
 	return aim != ROTA_NONE ? aim : AO_load(&ask->xholder);
 }
 
-/* One that was left while its handler runs: end the ask for which that waits
-   in turn. In no site of another engine. */
+/* One that was left while its handler runs, or has promised to answer: end the
+   ask for which that waits in turn, and those whose answers are to come to it as
+   messages. In no site of another engine. */
 void ask_cascade(rota_id handler, uint64_t token);
 
 /* ---- the answerer; anywhere but in a site of another engine ---- */

@@ -63,6 +63,12 @@ int request_check(struct request *request)
 	return request->length > ROTA_MAX_PAYLOAD ? -EMSGSIZE : 0;
 }
 
+void request_until(struct request *request, rota_deadline deadline)
+{
+	request->has_deadline = true;
+	request->within = clock_left(clock_ns(), deadline.ns);
+}
+
 struct message *request_pack(struct site *site, const struct request *request,
 			     rota_id from, uint64_t token, uint64_t deadline_ns)
 {
@@ -156,6 +162,8 @@ static int64_t default_within(const struct site *site, rota_id to,
 static void settle_time(const struct site *site, struct request *request,
 			const struct actor *actor)
 {
+	if (unlikely(request->has_deadline))
+		return;
 	if (unlikely(request->within == ROTA_DEFAULT))
 		request->within = default_within(site, request->to, actor);
 	request->within = within_deadline(request->within);
@@ -332,7 +340,8 @@ int request_call(struct request *request, void *reply, size_t reply_size)
 int rota_ask(rota_id to, unsigned tag, const void *payload, size_t length,
 	     void *reply, size_t reply_size, int64_t within)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
 
 	return request_call(&request, reply, reply_size);
 }
@@ -341,9 +350,18 @@ int rota_ask_urgent(rota_id to, unsigned tag, const void *payload,
 		    size_t length, void *reply, size_t reply_size,
 		    int64_t within)
 {
-	struct request request = {to,	  tag, payload, length, MESSAGE_URGENT,
-				  within, NULL};
+	struct request request = {to,	  tag,	payload, length, MESSAGE_URGENT,
+				  within, NULL, false};
 
+	return request_call(&request, reply, reply_size);
+}
+
+int rota_ask_until(rota_id to, unsigned tag, const void *payload, size_t length,
+		   void *reply, size_t reply_size, rota_deadline deadline)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
 	return request_call(&request, reply, reply_size);
 }
 
@@ -412,6 +430,14 @@ static void set_alarm(struct local *local, struct ask *ask)
 	worker_set_alarm(&local->worker, &ask->alarm.alarm, ask->deadline_ns);
 }
 
+static void open_then(struct local *local, struct ask *ask)
+{
+	ask_begin_behalf(ask);
+	ask_open(ask, 0);
+	set_alarm(local, ask);
+	ask_end_behalf(ask);
+}
+
 /* Open a cell and send the request with it. */
 static int start(struct site *site, struct site *home, struct ask *ask,
 		 struct actor *actor, const struct request *request)
@@ -427,9 +453,10 @@ static int start(struct site *site, struct site *home, struct ask *ask,
 	ask->asker = asker;
 	/* Relaxed: opening it publishes it. */
 	AO_store(&ask->xaim, request->to);
-	ask_open(ask, 0);
 	if (ask->kind == ASK_NOTICE)
-		set_alarm(home->local, ask);
+		open_then(home->local, ask);
+	else
+		ask_open(ask, 0);
 	message = request_pack(site, request, asker, token, deadline_ns);
 	error = message ? send_push(site, actor, request->to, message,
 				    request->within)
@@ -460,11 +487,9 @@ static int start_asking(struct site *site, struct actor *actor,
 	return 0;
 }
 
-int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
-		   void *reply, size_t reply_size, int64_t within,
-		   struct rota_asking *asking)
+static int start_request(struct request *request, void *reply,
+			 size_t reply_size, struct rota_asking *asking)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct actor *actor;
 	struct site site;
 	int error;
@@ -473,16 +498,36 @@ int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
 		return -EINVAL;
 	*asking =
 		(struct rota_asking){.reply = reply, .reply_size = reply_size};
-	error = enter(&site, &request, &actor);
+	error = enter(&site, request, &actor);
 	if (!error) {
-		settle_time(&site, &request, actor);
-		error = request.within > 0
-				? start_asking(&site, actor, &request, asking)
+		settle_time(&site, request, actor);
+		error = request->within > 0
+				? start_asking(&site, actor, request, asking)
 				: -ETIMEDOUT;
 		site_leave(&site);
 	}
 	asking->outcome = error;
 	return error;
+}
+
+int rota_ask_start(rota_id to, unsigned tag, const void *payload, size_t length,
+		   void *reply, size_t reply_size, int64_t within,
+		   struct rota_asking *asking)
+{
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
+
+	return start_request(&request, reply, reply_size, asking);
+}
+
+int rota_ask_start_until(rota_id to, unsigned tag, const void *payload,
+			 size_t length, void *reply, size_t reply_size,
+			 rota_deadline deadline, struct rota_asking *asking)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
+	return start_request(&request, reply, reply_size, asking);
 }
 
 /* ---- ending them ---- */
@@ -867,13 +912,32 @@ void asking_end_handler(struct local *local)
 
 /* ---- the answer as a message ---- */
 
+/* The actor's cold block, where what it asks on behalf of others is found. */
+static int find_block(struct local *local, struct cold **block)
+{
+	struct site own = site_of(local);
+	int error;
+
+	*block = cold_lock(&own, local->turn.actor, local->turn.self, true,
+			   &error);
+	if (*block)
+		cold_unlock(*block);
+	return error == -ENOMEM ? error : 0; /* else it has been abandoned */
+}
+
 static struct ask *get_then(struct site *own, int64_t within,
-			    unsigned reply_tag, void *context)
+			    unsigned reply_tag, void *context, uint64_t behalf)
 {
 	struct ask *ask = ask_get(own, ASK_NOTICE);
 
 	if (!ask)
 		return NULL;
+	ask->cold = NULL;
+	ask->behalf = behalf;
+	if (behalf && find_block(own->local, &ask->cold) != 0) {
+		ask_close(own, ask);
+		return NULL;
+	}
 	ask->block = message_get(&own->engine->messages, own->cache->messages,
 				 MESSAGE_INLINE);
 	if (!ask->block) {
@@ -889,10 +953,11 @@ static struct ask *get_then(struct site *own, int64_t within,
 
 static int ask_then(struct site *site, struct local *local, struct actor *actor,
 		    const struct request *request, unsigned reply_tag,
-		    void *context)
+		    void *context, uint64_t behalf)
 {
 	struct site own = site_of(local);
-	struct ask *ask = get_then(&own, request->within, reply_tag, context);
+	struct ask *ask =
+		get_then(&own, request->within, reply_tag, context, behalf);
 	uint64_t token;
 	int error;
 
@@ -904,26 +969,49 @@ static int ask_then(struct site *site, struct local *local, struct actor *actor,
 	return error && ask_take_back(&own, token) ? error : 0;
 }
 
-int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
-		  int64_t within, unsigned reply_tag, void *context)
+static int then_request(struct request *request, unsigned reply_tag,
+			void *context)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
 	struct local *local = local_in_turn();
 	struct actor *actor;
 	struct site site;
+	uint64_t behalf;
 	int error;
 
 	if (!local)
 		return -EPERM;
 	if (reply_tag > ROTA_MAX_TAG)
 		return -EINVAL;
-	error = enter(&site, &request, &actor);
+	behalf = cycle_behalf(local);
+	error = enter(&site, request, &actor);
 	if (error)
 		return error;
-	settle_time(&site, &request, actor);
-	error = request.within > 0 ? ask_then(&site, local, actor, &request,
-					      reply_tag, context)
-				   : -ETIMEDOUT;
+	settle_time(&site, request, actor);
+	error = request->within > 0 ? ask_then(&site, local, actor, request,
+					       reply_tag, context, behalf)
+				    : -ETIMEDOUT;
 	site_leave(&site);
+	/* Whoever withdrew it has found this one, or it is found out here. */
+	if (!error && behalf && cycle_is_withdrawn(behalf))
+		ask_cascade(local->turn.self, behalf);
 	return error;
+}
+
+int rota_ask_then(rota_id to, unsigned tag, const void *payload, size_t length,
+		  int64_t within, unsigned reply_tag, void *context)
+{
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
+
+	return then_request(&request, reply_tag, context);
+}
+
+int rota_ask_then_until(rota_id to, unsigned tag, const void *payload,
+			size_t length, rota_deadline deadline,
+			unsigned reply_tag, void *context)
+{
+	struct request request = {to, tag, payload, length, 0, 0, NULL, false};
+
+	request_until(&request, deadline);
+	return then_request(&request, reply_tag, context);
 }

@@ -16,11 +16,16 @@ struct request {
 	size_t length;
 	unsigned flags; /* enum message_flag */
 	int64_t within;
-	closure_run *run; /* of a CLOSURE, whose capture is the payload */
+	closure_run *run;  /* of a CLOSURE, whose capture is the payload */
+	bool has_deadline; /* of its own, which within is the way to; else it
+	                      has at most what the message in hand has left */
 };
 
 /* 0, -EINVAL, -EMSGSIZE. A flag in the tag becomes one of the message. */
 int request_check(struct request *request);
+
+/* Give it a deadline of its own, in place of a time. */
+void request_until(struct request *request, rota_deadline deadline);
 
 /* The message for it, complete; NULL: no memory. @from: who asks. */
 struct message *request_pack(struct site *site, const struct request *request,

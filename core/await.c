@@ -135,11 +135,13 @@ void turn_pack(struct local *local, struct luggage *luggage)
 	luggage->asks = local->asks;
 	luggage->near = local->near;
 	luggage->region = local->region;
+	luggage->outside = local->outside;
 	if (unlikely(local->turn.marks & TURN_BLOCKS))
 		blocking_pause(local);
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_job(&local->turn, NULL);
 	local->asks = NULL;
+	local->outside = NULL;
 	local->near = local->usual;
 }
 
@@ -159,6 +161,7 @@ void turn_unpack(struct local *local, const struct luggage *luggage)
 {
 	restore(&local->turn, &luggage->turn);
 	local->near = luggage->near;
+	local->outside = luggage->outside;
 	local->asks = luggage->asks;
 	if (unlikely(local->asks != NULL))
 		local->asks->prev = &local->asks;

@@ -92,6 +92,7 @@ struct luggage {
 	struct ask *asks;
 	unsigned near;
 	struct region region;
+	struct site *outside;
 };
 
 /* The turn is about to leave the worker; it goes on there, or on another. */

@@ -100,3 +100,16 @@ int rota_call_bytes(rota_id to, rota_function *function, void *capture,
 
 	return function ? request_call(&request, capture, length) : -EINVAL;
 }
+
+int rota_call_bytes_until(rota_id to, rota_function *function, void *capture,
+			  size_t length, rota_deadline deadline)
+{
+	struct request request = {.to = to,
+				  .payload = capture,
+				  .length = length,
+				  .flags = MESSAGE_CLOSURE,
+				  .run = function};
+
+	request_until(&request, deadline);
+	return function ? request_call(&request, capture, length) : -EINVAL;
+}

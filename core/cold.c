@@ -59,6 +59,7 @@ static struct cold *cold_new(struct site *site, rota_id owner)
 	cold->desk = NULL;
 	cold->run = NULL;
 	cold->promises = NULL;
+	cold->asked = NULL;
 	cold->deadlock = NULL;
 	/* Relaxed: the signal word publishes it. */
 	AO_store(&cold->xask_within, 0);

@@ -732,9 +732,7 @@ void cycle_hand_over(struct local *local)
 	cold_unlock(cold);
 }
 
-/* The token of the request that the turn has in hand, or has taken and not
-   passed on; 0: it has none. In no lock: the look may enter an engine. */
-static uint64_t behalf_of(const struct local *local)
+uint64_t cycle_behalf(const struct local *local)
 {
 	struct message *message = local->turn.message;
 	struct message_extension *extension =
@@ -759,7 +757,7 @@ void cycle_set_edge(struct cold *cold, const struct step *step, uint64_t behalf)
 
 static uint64_t set_edge(struct local *local, const struct step *step)
 {
-	uint64_t behalf = behalf_of(local);
+	uint64_t behalf = cycle_behalf(local);
 	struct cold *cold = cold_lock_own(local);
 
 	/* The turn's first wait made it; its life has not ended, or it has
@@ -775,7 +773,7 @@ static uint64_t set_edge(struct local *local, const struct step *step)
  * Whoever withdrew the request in hand has either found the edge, or it is
  * found out here: see ask_cascade(), which looks after it has withdrawn.
  */
-static bool is_withdrawn(uint64_t behalf)
+bool cycle_is_withdrawn(uint64_t behalf)
 {
 	struct ask_seen seen;
 
@@ -788,6 +786,8 @@ static void note_reading(struct local *local, const struct step *step,
 {
 	struct cold *cold = cold_lock_own(local);
 
+	if (!cold)
+		return; /* it has been abandoned, in a query of its own */
 	reads_note(cold, step, behalf);
 	cold_unlock(cold);
 }
@@ -861,7 +861,7 @@ int cycle_add_edge(struct local *local, const struct step *step)
 
 	if (unlikely(turn_only_reads(local)))
 		note_reading(local, step, behalf);
-	if (unlikely(behalf && is_withdrawn(behalf)))
+	if (unlikely(behalf && cycle_is_withdrawn(behalf)))
 		return -ECANCELED;
 	if (step->edge == EDGE_ANY || likely(never_waited(local, step->to)))
 		return 0;

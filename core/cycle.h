@@ -132,6 +132,14 @@ void cycle_look(rota_id start);
 void cycle_set_edge(struct cold *cold, const struct step *step,
 		    uint64_t behalf);
 
+/*
+ * On behalf of which ask the turn does what it does: the token of the request
+ * that it has in hand, or has taken and not passed on; 0: of none. And has that
+ * one been withdrawn? In no lock: both may enter an engine.
+ */
+uint64_t cycle_behalf(const struct local *local);
+bool cycle_is_withdrawn(uint64_t behalf);
+
 /* The monitor is to walk from the actor whose turn this is. */
 void cycle_hand_over(struct local *local);
 

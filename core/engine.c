@@ -17,7 +17,8 @@
  *             [E2] ENGINE_STOPS store -> load in a spawn; the repeated visits
  *             catch what it lets slip.
  *             [E4] ENGINE_GIVES_UP store -> look at it under a cold block's
- *             lock; the visit that empties the lists comes in between.
+ *             lock, or that of the outsiders; the visit that empties the lists
+ *             comes in between.
  *             [E5] xoutside: a wait from outside is counted before its call is
  *             over; the stop looks after it has unpublished the engine.
  *             [E6] the keepers' count: what one did before it went is seen by
@@ -34,6 +35,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/abandon.h"
 #include "core/ask.h"
 #include "core/chain.h"
 #include "core/chain_choice.h"
@@ -465,7 +467,7 @@ void engine_await_rest(struct engine *engine, int64_t within)
 static bool is_needed(const struct rota_engine *handle)
 {
 	const struct engine *engine = table_engine(handle->number);
-	const struct thread_record *record = thread_record_here();
+	struct thread_record *record = thread_record_here();
 
 	/* It may go away meanwhile: only its address is used. */
 	return offload_is_here(handle) ||
@@ -896,6 +898,7 @@ static void stop(struct engine *engine, int64_t within,
 		/* [E4] pairs with engine_gives_up() */
 		AO_store_release(&engine->xstate, ENGINE_GIVES_UP);
 		for_all_slots(engine, release_waiters);
+		abandoned_release(engine);
 		release_joiners(engine);
 	}
 	n_left = offload_stop(engine, clock_left(clock_ns(), deadline), report);

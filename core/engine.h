@@ -95,7 +95,8 @@ enum turn_mark {
 	TURN_SIFTS = 1 << 7,	 /* not all tags are accepted any more */
 	TURN_ABANDONED = 1 << 8, /* set by who gave it up: see abandon.c */
 	TURN_TOLD = 1 << 9,	 /* ... and the first wait since has failed */
-	TURN_CHAINS = 1 << 10	 /* the handler has a chain open */
+	TURN_CHAINS = 1 << 10,	 /* the handler has a chain open */
+	TURN_BESIDE = 1 << 11	 /* others may run beside it: see reads.c */
 };
 
 /*
@@ -204,6 +205,8 @@ struct local {
 	enum rota_dead_cause refused; /* why the message in hand was not
 	                                 handled */
 	struct region region;
+	struct site *outside; /* calls to other engines that it has stepped out
+	                         of, the last one first; see site.c */
 	struct sighting seen; /* at the last tick; see watch.c */
 	struct stuck stuck;
 	unsigned n_reads; /* that were not offered, for every 8th */
@@ -278,6 +281,7 @@ struct engine {
 	struct task_class marks;  /* of those who yield, see pause.c */
 	AO_TS_t outsiders_lock;	  /* the lists below */
 	struct waiters outsiders; /* who waits for groups from outside */
+	struct parting *partings; /* see abandon.h */
 	struct waiters sleepers;  /* tasks that sleep */
 	struct shard *shards;
 	AO_TS_t behaviours_lock; /* the list below */
@@ -311,8 +315,8 @@ struct site {
 	struct shard *shard;	      /* NULL for workers */
 	struct thread_record *record; /* NULL for workers */
 	struct task *awakened;	      /* to be made runnable by site_leave() */
-	struct site *outer;	      /* in thread_record.outside */
-	bool is_outside;	      /* site_step_out() was called */
+	struct site *outer; /* in thread_record.outside, or local.outside */
+	bool is_outside;    /* site_step_out() was called */
 	bool may_move; /* the call may return on another worker, if its turn
 	                  may: its frames know none but by this */
 };
@@ -393,10 +397,10 @@ void site_step_out(struct site *site);
 void site_step_in(struct site *site);
 
 /*
- * Is the calling thread, which is no worker, in a call to that engine: in a
- * callback of ours, that is? 0: to any.
+ * Is the calling thread, which is no worker of it, in a call to that engine: in a
+ * callback of ours, that is? 0: is it announced to any?
  */
-bool site_is_below(const struct thread_record *record, unsigned number);
+bool site_is_below(struct thread_record *record, unsigned number);
 
 /* The turn that is in its own engine may have moved on to another worker. */
 static inline void site_follow(struct site *site, struct local *local)

@@ -289,7 +289,7 @@ static void begin_turn(struct local *local, const struct run *run)
 	turn_set_message(turn, NULL);
 	turn->peeked = 0;
 	turn_set_due(turn, 0);
-	turn->marks = TURN_WAITED; /* a stop finds it already */
+	turn->marks = TURN_WAITED | TURN_BESIDE; /* a stop finds it already */
 	turn->reason = 0;
 }
 

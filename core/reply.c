@@ -434,7 +434,8 @@ static int use_up(uint64_t token, struct message_extension *in_hand)
 int rota_forward(rota_token token, rota_id to, unsigned tag,
 		 const void *payload, size_t length, int64_t within)
 {
-	struct request request = {to, tag, payload, length, 0, within, NULL};
+	struct request request = {to, tag,    payload, length,
+				  0,  within, NULL,    false};
 	struct message_extension *in_hand = token ? NULL : request_in_hand();
 	struct ask_seen seen;
 	int error = request_check(&request);

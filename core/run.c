@@ -385,6 +385,7 @@ wake_joiners(struct site *site, const struct actor *actor, AO_t last)
 
 	spin_lock(&cold->xlock);
 	cold->promises = NULL;
+	ask_release_behalf(cold);
 	deadlock = cold->deadlock;
 	cold->deadlock = NULL;
 	/* Whoever locks the block from now on sees that the life is over. */

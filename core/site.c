@@ -6,8 +6,8 @@
  * (see table.c) and borrows one of a few shards of magazines and counters. While
  * it waits, or calls the user back, it is counted at the engine instead, and
  * its own record knows of it: in such a callback, which may make calls like any
- * other code, it must not wait for that count. Workers, whose turns wait beside
- * each other, are known without.
+ * other code, it must not wait for that count. Of a worker of another engine each
+ * turn knows its own, for turns wait beside each other: they go with it.
  */
 #include <errno.h>
 
@@ -90,23 +90,30 @@ static void leave_shard(struct site *site)
 	site->awakened = NULL;
 }
 
+/* The calls that the thread, or the turn on it, has stepped out of. */
+static struct site **outside_here(struct thread_record *record)
+{
+	struct local *local = local_again(); /* the turn may have moved */
+
+	return local ? &local->outside : &record->outside;
+}
+
 static void note_outside(struct site *site)
 {
-	if (local_here())
-		return;
-	site->outer = site->record->outside;
-	site->record->outside = site;
+	struct site **last = outside_here(site->record);
+
+	site->outer = *last;
+	*last = site;
 }
 
 static void forget_outside(struct site *site)
 {
-	if (!local_here())
-		site->record->outside = site->outer;
+	*outside_here(site->record) = site->outer;
 }
 
-bool site_is_below(const struct thread_record *record, unsigned number)
+bool site_is_below(struct thread_record *record, unsigned number)
 {
-	const struct site *site = record->outside;
+	const struct site *site = *outside_here(record);
 
 	/* Relaxed: our own word. */
 	if (number ? AO_load(&record->xcall) == number

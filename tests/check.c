@@ -15,13 +15,17 @@
 
 #define DEFAULT_TIMEOUT 60.0 /* seconds */
 
-static double timeout_of(double seconds)
+double check_patience(void)
 {
 	const char *scale = getenv("ROTA_TIMEOUT_SCALE");
 	double factor = scale ? atof(scale) : 1;
 
-	return (seconds > 0 ? seconds : DEFAULT_TIMEOUT) *
-	       (factor > 0 ? factor : 1);
+	return factor > 0 ? factor : 1;
+}
+
+static double timeout_of(double seconds)
+{
+	return (seconds > 0 ? seconds : DEFAULT_TIMEOUT) * check_patience();
 }
 
 unsigned long check_stress(unsigned long n)

@@ -28,6 +28,9 @@
  */
 unsigned long check_stress(unsigned long n);
 
+/* $ROTA_TIMEOUT_SCALE, or 1: for what waits inside a test, too. */
+double check_patience(void);
+
 #ifndef ROTA_SMALL_RUNNER
 #include <criterion/criterion.h>
 #else

@@ -785,6 +785,49 @@ Test(abandon, who_has_asked_is_told, .init = check_kernel, .timeout = HANG)
 	cr_assert_eq(served.answers, 0);
 }
 
+/* A query that nothing runs beside is a handler like any other; afterwards it
+   can wait for nobody, as often as it tries. */
+static struct {
+	struct stall stall;
+	rota_id servant;
+	int results[3];
+} querist;
+
+static int act_query(void *arg)
+{
+	(void)arg;
+	act_stall(&querist.stall);
+	for (size_t i = 0; i < 3; i++)
+		querist.results[i] = rota_ask(querist.servant, NOTHING, NULL, 0,
+					      NULL, 0, ROTA_FOREVER);
+	return 0;
+}
+
+Test(abandon, one_in_a_query, .init = check_kernel, .timeout = HANG)
+{
+	struct act act = {act_query, NULL};
+	struct rota_asking asking;
+
+	engine_start(2);
+	stuck = servant_spawn(8, NULL);
+	querist.servant = servant_spawn(8, NULL);
+	cr_assert_eq(rota_ask_start(stuck, RUNS | ROTA_QUERY, &act, sizeof(act),
+				    NULL, 0, ROTA_FOREVER, &asking),
+		     0);
+	AWAIT(flag_is_up(&querist.stall.begun));
+	ABANDON(stuck);
+	expect_exit(stuck);
+	cr_assert_eq(rota_ask_await(&asking, 1, 1, PATIENCE), 1);
+	cr_assert_eq(asking.outcome, -ECONNRESET);
+	cr_assert_eq(n_dead(), 1);
+	expect_letter(0, ROTA_DEAD_ABANDONED, RUNS, (uintptr_t)act_query);
+	flag_raise(&querist.stall.go);
+	await_returned(1);
+	engine_stop();
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(querist.results[i], -ECANCELED);
+}
+
 /* What it has begun is put right as it returns. */
 struct busy {
 	struct stall stall;
@@ -825,6 +868,139 @@ Test(abandon, what_it_has_begun_is_ended, .init = check_kernel, .timeout = HANG)
 	engine_stop();
 	cr_assert_eq(busy.results[0], 0);
 	cr_assert_eq(busy.results[1], 0);
+}
+
+/* ---- its destructor ---- */
+
+/* It waits for all that there is to wait for. */
+static struct {
+	struct stall stall;
+	rota_id servant;
+	rota_id full;
+	int64_t sleeps;
+	int in_vain;
+	struct flag begun;
+	int results[4];
+	uint64_t reply;
+	struct flag ended;
+} leaver;
+
+static int act_leave(void *arg)
+{
+	(void)arg;
+	act_stall(&leaver.stall);
+	leaver.in_vain = rota_sleep(1);
+	return 0;
+}
+
+static void leaver_destroy(void *state)
+{
+	uint64_t value = 21;
+
+	(void)state;
+	flag_raise(&leaver.begun);
+	leaver.results[0] = rota_sleep(leaver.sleeps);
+	leaver.results[1] =
+		rota_ask(leaver.servant, TWICE, &value, sizeof(value),
+			 &leaver.reply, sizeof(leaver.reply), ROTA_FOREVER);
+	leaver.results[2] = send_value(leaver.full, 1, 1);
+	leaver.results[3] = rota_sleep(1);
+	flag_raise(&leaver.ended);
+}
+
+static const struct rota_behaviour leaver_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "leaver",
+	.handle = puppet_handle,
+	.destroy = leaver_destroy,
+};
+
+/* @waits: before it is given up, too. */
+static void give_up_leaver(int64_t sleeps, bool waits)
+{
+	static struct hold hold;
+
+	engine_start(2);
+	leaver.sleeps = sleeps;
+	leaver.servant = servant_spawn(0, NULL);
+	leaver.full = puppet_spawn(&record, 1);
+	stuck = spawn(&leaver_behaviour, NULL, 8);
+	if (waits) {
+		hold_start(&hold, stuck);
+		ACTS(stuck, act_leave, NULL);
+		hold_end(&hold);
+	} else {
+		ACTS(stuck, act_leave, NULL);
+	}
+	AWAIT(flag_is_up(&leaver.stall.begun));
+	ABANDON(stuck);
+	expect_exit(stuck);
+}
+
+static void destroy_waits(bool has_waited)
+{
+	static struct hold hold;
+	uint64_t waits;
+
+	give_up_leaver(1, has_waited);
+	hold_start(&hold, leaver.full);
+	waits = counters().waits;
+	flag_raise(&leaver.stall.go);
+	/* For the answer, for the time, for room. */
+	AWAIT(flag_is_up(&leaver.begun) && counters().waits >= waits + 3);
+	cr_assert_not(flag_is_up(&leaver.ended));
+	cr_assert_eq(counters().returned, 0);
+	hold_end(&hold);
+	await_returned(1);
+	cr_assert(flag_is_up(&leaver.ended));
+	cr_assert_eq(leaver.in_vain, -ECANCELED);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(leaver.results[i], 0, "%zu: %d", i,
+			     leaver.results[i]);
+	cr_assert_eq(leaver.reply, 42);
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 1);
+	engine_stop();
+}
+
+Test(abandon, its_destructor_may_wait, .init = check_kernel, .timeout = HANG)
+{
+	destroy_waits(false);
+}
+
+Test(abandon, its_destructor_may_wait_after_a_wait, .init = check_kernel,
+     .timeout = HANG)
+{
+	destroy_waits(true);
+}
+
+Test(abandon, a_stop_ends_what_its_destructor_waits_for_at_last,
+     .init = check_kernel, .timeout = HANG)
+{
+	uint64_t waits;
+
+	give_up_leaver(ROTA_FOREVER, false);
+	waits = counters().waits;
+	flag_raise(&leaver.stall.go);
+	AWAIT(flag_is_up(&leaver.begun) && counters().waits > waits);
+	rota_stop(engine, ROTA_MS(50));
+	AWAIT(flag_is_up(&leaver.ended));
+	cr_assert_eq(leaver.results[0], -ECANCELED);
+	for (size_t i = 1; i < 4; i++)
+		cr_assert_lt(leaver.results[i], 0, "%zu: %d", i,
+			     leaver.results[i]);
+}
+
+Test(abandon, its_destructor_waits_for_nothing_after_a_stop_in_vain,
+     .init = check_kernel, .timeout = HANG)
+{
+	give_up_leaver(ROTA_FOREVER, false);
+	cr_assert_eq(rota_stop(engine, ROTA_MS(5)), -ETIMEDOUT);
+	flag_raise(&leaver.stall.go);
+	AWAIT(flag_is_up(&leaver.ended));
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_lt(leaver.results[i], 0, "%zu: %d", i,
+			     leaver.results[i]);
 }
 
 /* ---- refusals ---- */

@@ -57,6 +57,12 @@ Test(abandon_look, not_one_that_is_given_up_already, .init = begin)
 	cr_assert_eq(check_turn(&local, &seen), -ESRCH);
 }
 
+Test(abandon_look, not_one_beside_others, .init = begin)
+{
+	local.turn.marks = TURN_BESIDE;
+	cr_assert_eq(check_turn(&local, &seen), -EBUSY);
+}
+
 Test(abandon_look, not_one_in_a_callback, .init = begin)
 {
 	local.turn.marks = TURN_ASIDE;

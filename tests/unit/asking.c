@@ -1237,6 +1237,293 @@ Test(asking, a_message_to_an_asker_that_has_ended_is_a_dead_letter,
 	engine_stop();
 }
 
+/* ---- answers as messages, to who is cancelled ---- */
+
+/* What a noter does for a request: asks on, before or after it has taken the
+   token. */
+struct onward {
+	struct then then;
+	bool takes;	  /* the token, before it asks */
+	bool takes_after; /* likewise, behind */
+	rota_id heir;	  /* the token is passed on; ROTA_NONE: it is not */
+	bool answers;	  /* before it asks */
+	bool waits;	  /* for @go, before it asks */
+	bool ends;	  /* behind it all */
+	rota_token token;
+	struct flag begun;
+	struct flag go;
+};
+
+static int act_onward(void *arg)
+{
+	struct onward *o = arg;
+	uint64_t value = 1;
+
+	if (o->takes)
+		rota_reply_later(&o->token);
+	if (o->heir != ROTA_NONE)
+		rota_forward(o->token, o->heir, TAKES, &value, 8, ROTA_FOREVER);
+	if (o->answers)
+		rota_answer(0, &value, 8);
+	if (o->waits) {
+		flag_raise(&o->begun);
+		flag_block(&o->go);
+	}
+	act_then(&o->then);
+	if (o->takes_after)
+		rota_reply_later(&o->token);
+	if (o->ends)
+		rota_self_stop(0);
+	flag_raise(&o->begun);
+	if (!o->takes && !o->takes_after && !o->answers)
+		flag_block(&o->go);
+	return ROTA_LATER;
+}
+
+/* scene.to[0] is asked by it, and takes the token. */
+static rota_id ask_onward(struct onward *o)
+{
+	struct act act = {act_onward, o};
+	int64_t within = o->then.within ? o->then.within : ROTA_FOREVER;
+	rota_id noter = spawn(&noter_behaviour, NULL, 0);
+
+	o->then = then_of(scene.to[0], TAKES, 1);
+	o->then.within = within;
+	cr_assert_eq(rota_ask_start(noter, ACT, &act, sizeof(act), NULL, 0,
+				    ROTA_FOREVER, &asking[0]),
+		     0);
+	AWAIT(flag_is_up(&o->begun));
+	return noter;
+}
+
+static void expect_cancelled_notice(struct onward *o)
+{
+	AWAIT(n_notices() == 1);
+	cr_assert_eq(o->then.result, 0);
+	cr_assert_eq(notices.head[0].context, &o->then);
+	cr_assert_eq(notices.head[0].outcome, -ECANCELED);
+	cr_assert_eq(notices.length[0], 0);
+}
+
+static void cancels_onward(struct onward *o)
+{
+	stage(2, 1);
+	ask_onward(o);
+	await_token(&scene.xtoken[0]);
+	cr_assert(rota_reply_is_wanted(scene.xtoken[0]));
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	cr_assert_not(rota_reply_is_wanted(scene.xtoken[0]));
+	flag_raise(&o->go);
+	expect_cancelled_notice(o);
+	quiesce(); /* neither an alarm nor an answer to come is left */
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, NULL, 0), -ECANCELED);
+	quiesce();
+	cr_assert_eq(n_notices(), 1);
+	engine_stop();
+}
+
+Test(asking, a_cancel_reaches_what_is_asked_by_message, .timeout = HANG)
+{
+	cancels_onward(&(struct onward){0});
+}
+
+Test(asking, a_cancel_reaches_what_is_asked_with_the_token_taken,
+     .timeout = HANG)
+{
+	cancels_onward(&(struct onward){.takes = true});
+}
+
+Test(asking, a_cancel_reaches_what_was_asked_before_it_was_taken,
+     .timeout = HANG)
+{
+	cancels_onward(&(struct onward){.takes_after = true});
+}
+
+Test(asking, a_cancel_clears_the_alarm_of_what_is_asked, .timeout = HANG)
+{
+	cancels_onward(
+		&(struct onward){.takes = true, .then.within = ROTA_S(1000)});
+}
+
+/* It is too late to be found: it finds out. */
+Test(asking, what_is_asked_after_the_cancel_is_cancelled, .timeout = HANG)
+{
+	struct onward o = {.takes = true, .waits = true};
+
+	stage(2, 1);
+	ask_onward(&o);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	flag_raise(&o.go);
+	expect_cancelled_notice(&o);
+	quiesce();
+	engine_stop();
+}
+
+/* One that was not begun with is not handled. */
+Test(asking, a_cancel_withdraws_what_is_asked_by_message, .timeout = HANG)
+{
+	struct onward o = {.takes = true};
+	struct stall stall = {0};
+
+	stage(3, 1);
+	stall_start(&stall, scene.to[0]);
+	ask_onward(&o);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	expect_cancelled_notice(&o);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(AO_load(&scene.xtoken[0]), 0);
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_WITHDRAWN]), 1);
+	cr_assert_eq(morgue.letter[0].tag, TAKES);
+	engine_stop();
+}
+
+/* It was asked for another, or for nobody. */
+static void goes_on(struct onward *o)
+{
+	uint64_t value = 5;
+
+	stage(2, 2);
+	if (!o->answers)
+		o->heir = scene.to[1];
+	ask_onward(o);
+	await_token(&scene.xtoken[0]);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), o->answers ? -EALREADY : 0);
+	cr_assert(rota_reply_is_wanted(scene.xtoken[0]));
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, &value, sizeof(value)), 0);
+	quiesce();
+	cr_assert_eq(n_notices(), 1);
+	cr_assert_eq(notices.head[0].outcome, 0);
+	cr_assert_eq(notices.value[0], 5);
+	engine_stop();
+}
+
+Test(asking, a_cancel_does_not_reach_what_is_asked_by_who_passed_it_on,
+     .timeout = HANG)
+{
+	goes_on(&(struct onward){.takes = true});
+}
+
+Test(asking, nor_what_is_asked_behind_the_answer, .timeout = HANG)
+{
+	goes_on(&(struct onward){.answers = true});
+}
+
+/* Its list ends with it; the ask does not, and is answered to nobody. */
+Test(asking, who_ends_leaves_what_it_asked_by_message, .timeout = HANG)
+{
+	struct onward o = {.takes = true, .ends = true};
+	uint64_t value = 5;
+	rota_id noter;
+
+	stage(2, 1);
+	noter = ask_onward(&o);
+	cr_assert_eq(rota_join(noter, PATIENCE, NULL), 0);
+	await_token(&scene.xtoken[0]);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), -EALREADY);
+	cr_assert_eq(asking[0].outcome, -EPIPE);
+	cr_assert_eq(rota_reply(scene.xtoken[0], 0, &value, sizeof(value)), 0);
+	quiesce();
+	cr_assert_eq(n_notices(), 0);
+	cr_assert_eq(tally_of(&morgue.n[ROTA_DEAD_NO_ACTOR]), 1);
+	engine_stop();
+}
+
+/* Each takes the token, and asks two others: a tree of so many levels. */
+#define LEVELS 5
+#define LINKS ((1 << LEVELS) - 1)
+
+struct link {
+	rota_id self;
+	rota_token token;
+	int asked[2];
+	struct tally told; /* that it is cancelled, or an error: a million */
+};
+
+static struct link chain_of[LINKS];
+static struct tally n_linked;
+
+static int act_link(void *arg)
+{
+	size_t i = (size_t)(uintptr_t)arg;
+	struct link *link = &chain_of[i];
+
+	rota_reply_later(&link->token);
+	for (size_t k = 0; k < 2 && 2 * i + 1 + k < LINKS; k++) {
+		size_t next = 2 * i + 1 + k;
+		struct act act = {act_link, (void *)(uintptr_t)next};
+
+		link->asked[k] =
+			rota_ask_then(chain_of[next].self, ACT, &act,
+				      sizeof(act), ROTA_FOREVER, NOTICE, link);
+	}
+	tally_add(&n_linked, 1);
+	return ROTA_LATER;
+}
+
+static int link_handle(void *state, unsigned tag, void *payload, size_t length)
+{
+	struct rota_notice head;
+	struct link *link;
+
+	if (tag != NOTICE)
+		return puppet_handle(state, tag, payload, length);
+	memcpy(&head, payload, sizeof(head));
+	link = head.context;
+	tally_add(&link->told, head.outcome == -ECANCELED ? 1 : 1000000);
+	return 0;
+}
+
+/* @other: every second one is in that engine. */
+static void cascades(rota_engine *other)
+{
+	static const struct rota_behaviour behaviour = {
+		.size = sizeof(struct rota_behaviour),
+		.name = "link",
+		.state_size = sizeof(struct puppet),
+		.handle = link_handle,
+	};
+	rota_engine *engines[2] = {engine, other ? other : engine};
+	struct act act = {act_link, NULL};
+
+	for (size_t i = 0; i < LINKS; i++) {
+		engine = engines[i % 2];
+		chain_of[i].self = spawn(&behaviour, &(struct puppet){NULL}, 0);
+	}
+	engine = engines[0];
+	cr_assert_eq(rota_ask_start(chain_of[0].self, ACT, &act, sizeof(act),
+				    NULL, 0, ROTA_FOREVER, &asking[0]),
+		     0);
+	AWAIT(tally_of(&n_linked) == LINKS);
+	cr_assert_eq(rota_ask_cancel(&asking[0]), 0);
+	cr_assert_eq(rota_quiesce(engines[1], PATIENCE), 0);
+	quiesce();
+	for (size_t i = 0; i < LINKS; i++) {
+		size_t n = 2 * i + 1 < LINKS ? 2 : 0;
+
+		cr_assert_eq(tally_of(&chain_of[i].told), n, "%zu", i);
+		cr_assert_not(rota_reply_is_wanted(chain_of[i].token));
+	}
+}
+
+Test(asking, a_cancel_cascades_through_messages, .timeout = HANG)
+{
+	stage(3, 0);
+	cascades(NULL);
+	engine_stop();
+}
+
+Test(asking, a_cancel_cascades_through_engines, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	rota_engine *other = engine_make(&config);
+
+	stage(2, 0);
+	cascades(other);
+	engine_stop();
+	cr_assert_eq(rota_stop(other, PATIENCE), 0);
+}
+
 /* ---- from a task ---- */
 
 static int task_scene(void *arg)

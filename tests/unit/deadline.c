@@ -573,6 +573,15 @@ Test(deadline, that_passes_cancels_the_handler, .timeout = HANG)
 
 /* ---- what is asked ---- */
 
+static int call_twice(void *state, void *capture)
+{
+	uint64_t *value = capture;
+
+	(void)state;
+	*value *= 2;
+	return 0;
+}
+
 static int act_asks(void *arg)
 {
 	return act_ask(arg);
@@ -598,6 +607,145 @@ Test(deadline, ends_what_is_asked_meanwhile, .timeout = HANG)
 	flag_raise(&stall.go);
 	quiesce();
 	cr_assert_eq(tally_of(&n_begun), 1);
+	engine_stop();
+}
+
+/* Asked when the deadline of the message in hand has passed, with another. */
+struct own {
+	rota_id to;
+	rota_deadline deadline;
+	int inherits[3];
+	int result[4];
+	uint64_t reply[4];
+	struct flag ended;
+};
+
+#define ANSWERS 77 /* tag of the answers that come as messages */
+
+static int act_asks_on(void *arg)
+{
+	struct own *own = arg;
+	uint64_t one = 1, size = sizeof(one);
+	struct rota_asking asking;
+
+	outlive(rota_deadline_here());
+	own->inherits[0] =
+		rota_ask(own->to, TWICE, &one, size, NULL, 0, ROTA_FOREVER);
+	own->inherits[1] = rota_ask_start(own->to, TWICE, &one, size, NULL, 0,
+					  ROTA_FOREVER, &asking);
+	own->inherits[2] = rota_ask_then(own->to, TWICE, &one, size,
+					 ROTA_FOREVER, ANSWERS, NULL);
+	own->result[0] = rota_ask_until(own->to, TWICE, &one, size,
+					&own->reply[0], size, own->deadline);
+	own->result[1] =
+		rota_ask_start_until(own->to, TWICE, &one, size, &own->reply[1],
+				     size, own->deadline, &asking);
+	if (!own->result[1] && rota_ask_await(&asking, 1, 1, ROTA_FOREVER) == 1)
+		own->result[1] = asking.outcome;
+	own->result[2] = rota_ask_then_until(own->to, TWICE, &one, size,
+					     own->deadline, ANSWERS, NULL);
+	own->reply[3] = 1;
+	own->result[3] = rota_call_until(own->to, call_twice, &own->reply[3],
+					 own->deadline);
+	flag_raise(&own->ended);
+	return 0;
+}
+
+static void asks_on(rota_deadline deadline, int result)
+{
+	struct own own = {.deadline = deadline};
+	struct act act = {act_asks_on, &own};
+	rota_id id;
+
+	memset(&record, 0, sizeof(record));
+	n_begun = (struct tally){0};
+	engine_start(2);
+	own.to = servant_spawn(0, NULL);
+	id = puppet_spawn(&record, 0);
+	/* On a busy machine it may expire before it is taken. */
+	do
+		cr_assert_eq(rota_send_until(id, ACT, &act, sizeof(act),
+					     rota_deadline_in(ROTA_MS(20))),
+			     0);
+	while (quiesce(), !flag_is_up(&own.ended));
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(own.inherits[i], -ETIMEDOUT);
+	for (size_t i = 0; i < 4; i++) {
+		cr_assert_eq(own.result[i], result, "%zu: %d", i,
+			     own.result[i]);
+		cr_assert(result || i == 2 || own.reply[i] == 2);
+	}
+	cr_assert_eq(tally_of(&n_begun), result ? 0 : 3);
+	cr_assert_eq(tally_of(&record.n), result ? 0 : 1);
+	cr_assert(result || record.note[0].tag == ANSWERS);
+	engine_stop();
+}
+
+Test(deadline, of_what_is_asked_may_be_its_own, .timeout = HANG)
+{
+	asks_on(rota_deadline_in(ROTA_S(1000)), 0);
+	asks_on(rota_deadline_in(ROTA_FOREVER), 0);
+	asks_on(rota_deadline_in(0), -ETIMEDOUT);
+}
+
+/* What is done for such an ask has its deadline. */
+struct heir {
+	struct asked ask; /* for the servant, and how long it may be */
+	rota_deadline deadline;
+	struct heir *next;
+	rota_deadline here;
+};
+
+static int act_heir(void *arg)
+{
+	struct heir *heir = arg;
+	struct act act = {act_heir, heir->next};
+
+	heir->here = rota_deadline_here();
+	if (heir->next)
+		heir->ask.result =
+			rota_ask_until(heir->ask.to, RUNS, &act, sizeof(act),
+				       NULL, 0, heir->deadline);
+	return 0;
+}
+
+Test(deadline, of_its_own_goes_on_with_an_ask, .timeout = HANG)
+{
+	struct heir last = {.next = NULL}, first = {.next = &last};
+	struct act act = {act_heir, &first};
+
+	engine_start(2);
+	first.ask.to = servant_spawn(0, NULL);
+	first.deadline = rota_deadline_in(ROTA_S(2000));
+	cr_assert_eq(rota_send_until(puppet_spawn(NULL, 0), ACT, &act,
+				     sizeof(act),
+				     rota_deadline_in(ROTA_S(1000))),
+		     0);
+	quiesce();
+	cr_assert_eq(first.ask.result, 0);
+	cr_assert_geq(last.here.ns, first.deadline.ns);
+	/* Up to the clock being read again, by a thread that may be held up. */
+	cr_assert_lt(last.here.ns, first.deadline.ns + (uint64_t)ROTA_S(500));
+	first.deadline = rota_deadline_in(ROTA_FOREVER);
+	cr_assert_eq(puppet_act(puppet_spawn(NULL, 0), act_heir, &first), 0);
+	quiesce();
+	cr_assert_eq(last.here.ns, UINT64_MAX);
+	engine_stop();
+}
+
+/* It ends the ask, as a time does, while nobody answers. */
+Test(deadline, of_its_own_ends_an_ask, .timeout = HANG)
+{
+	uint64_t one = 1;
+	AO_t xtoken = 0;
+	rota_id id;
+
+	engine_start(2);
+	id = servant_spawn(0, &xtoken);
+	cr_assert_eq(
+		rota_ask_until(id, TAKES, &one, sizeof(one), NULL, 0, soon()),
+		-ETIMEDOUT);
+	quiesce();
 	engine_stop();
 }
 

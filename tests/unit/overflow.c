@@ -13,7 +13,8 @@
 
 static struct record record;
 
-static rota_id large_spawn(struct record *notes, unsigned mailbox,
+static rota_id spawn_large(const struct rota_behaviour *behaviour,
+			   const void *state, unsigned mailbox,
 			   unsigned overflow)
 {
 	struct rota_spawn_options options = ROTA_SPAWN_INIT;
@@ -22,9 +23,32 @@ static rota_id large_spawn(struct record *notes, unsigned mailbox,
 	options.mailbox = mailbox;
 	options.overflow = overflow;
 	options.flags = ROTA_TAKES_URGENT;
-	id = rota_spawn(engine, &puppet_behaviour, &(struct puppet){notes},
-			&options);
+	id = rota_spawn(engine, behaviour, state, &options);
 	cr_assert_eq(rota_id_error(id), 0);
+	return id;
+}
+
+static rota_id puppet_large(unsigned mailbox, unsigned overflow)
+{
+	return spawn_large(&puppet_behaviour, &(struct puppet){&record},
+			   mailbox, overflow);
+}
+
+/* The engine, and a puppet that notes what it gets. */
+static rota_id stage(unsigned mailbox, unsigned overflow)
+{
+	engine_start(2);
+	return puppet_large(mailbox, overflow);
+}
+
+/* ... which holds still. */
+static rota_id stage_held(struct hold *hold, unsigned mailbox,
+			  unsigned overflow)
+{
+	rota_id id = stage(mailbox, overflow);
+
+	memset(hold, 0, sizeof(*hold));
+	hold_start(hold, id);
 	return id;
 }
 
@@ -59,10 +83,8 @@ static void expect_room(rota_id id, size_t n)
 
 Test(overflow, is_taken_in_order_and_given_back, .timeout = HANG)
 {
-	rota_id id;
+	rota_id id = stage(4, 100);
 
-	engine_start(2);
-	id = large_spawn(&record, 4, 100);
 	cr_assert_eq(status_of(id).mailbox_capacity, 104);
 	for (int i = 0; i < 5; i++)
 		expect_room(id, 103);
@@ -71,10 +93,8 @@ Test(overflow, is_taken_in_order_and_given_back, .timeout = HANG)
 
 Test(overflow, is_not_there_unless_asked_for, .timeout = HANG)
 {
-	rota_id id;
+	rota_id id = stage(4, 0);
 
-	engine_start(2);
-	id = large_spawn(&record, 4, 0);
 	cr_assert_eq(status_of(id).mailbox_capacity, 4);
 	expect_room(id, 3);
 	engine_stop();
@@ -82,10 +102,8 @@ Test(overflow, is_not_there_unless_asked_for, .timeout = HANG)
 
 Test(overflow, goes_beyond_the_largest_mailbox, .timeout = HANG)
 {
-	rota_id id;
+	rota_id id = stage(ROTA_MAX_MAILBOX, 60000);
 
-	engine_start(2);
-	id = large_spawn(&record, ROTA_MAX_MAILBOX, 60000);
 	cr_assert_eq(status_of(id).mailbox_capacity, ROTA_MAX_MAILBOX + 60000);
 	expect_room(id, ROTA_MAX_MAILBOX - 1 + 60000);
 	expect_room(id, ROTA_MAX_MAILBOX - 1 + 60000);
@@ -113,13 +131,11 @@ static int act_flood(void *arg)
 Test(overflow, may_have_no_bound, .timeout = HANG)
 {
 	struct flood flood = {.n = SIZED(300000, 50000)};
-	struct hold hold = {0};
+	struct hold hold;
 	uint64_t waits;
 
-	engine_start(2);
-	flood.to = large_spawn(&record, 1, ROTA_UNBOUNDED);
+	flood.to = stage_held(&hold, 1, ROTA_UNBOUNDED);
 	cr_assert_eq(status_of(flood.to).mailbox_capacity, ROTA_UNBOUNDED);
-	hold_start(&hold, flood.to);
 	waits = counters().waits;
 	ACTS(puppet_spawn(NULL, 0), act_flood, &flood);
 	AWAIT(flag_is_up(&flood.ended));
@@ -150,7 +166,7 @@ Test(overflow, takes_what_the_actor_sends_itself, .timeout = HANG)
 	rota_id id;
 
 	engine_start(1);
-	id = large_spawn(&record, 1, ROTA_UNBOUNDED);
+	id = puppet_large(1, ROTA_UNBOUNDED);
 	ACTS(id, act_flood_self, &flood);
 	quiesce();
 	cr_assert_eq(flood.error, 0);
@@ -162,13 +178,10 @@ Test(overflow, takes_what_the_actor_sends_itself, .timeout = HANG)
 Test(overflow, has_its_end_too, .timeout = HANG)
 {
 	static struct sending s[10];
-	struct hold hold = {0};
 	struct sending late;
-	rota_id id;
+	struct hold hold;
+	rota_id id = stage_held(&hold, 2, 3);
 
-	engine_start(2);
-	id = large_spawn(&record, 2, 3);
-	hold_start(&hold, id);
 	cr_assert_eq(fill(id, 1), 4);
 	for (uint64_t i = 0; i < 10; i++) {
 		s[i] = sending_to(id, 2, i);
@@ -194,6 +207,57 @@ Test(overflow, has_its_end_too, .timeout = HANG)
 	engine_stop();
 }
 
+/* An urgent hold: beyond the bound, if it has to be. */
+static void send_hold(struct hold *hold, rota_id id)
+{
+	struct act act = {act_hold, hold};
+
+	hold->gate = puppet_spawn(NULL, 1);
+	cr_assert_eq(rota_send_urgent(id, ACT, &act, sizeof(act)), 0);
+}
+
+/* One ends, and the next one waits. */
+static void hold_next(struct hold *hold, struct hold *next)
+{
+	uint64_t waits = counters().waits;
+
+	hold_end(hold);
+	AWAIT(flag_is_up(&next->begun) && counters().waits > waits);
+}
+
+/*
+ * The two beyond the bound are urgent. As the first of them is finished there is
+ * room for another, but what waits was sent before that.
+ */
+Test(overflow, is_not_for_who_comes_after_one_that_waits, .timeout = HANG)
+{
+	static struct hold hold, beyond[2];
+	rota_id id = stage_held(&hold, 1, 2);
+	struct sending waits, later;
+
+	send_hold(&beyond[0], id);
+	send_hold(&beyond[1], id);
+	hold_next(&hold, &beyond[0]);
+	cr_assert_eq(try_value(id, 1, 1), 0);
+	cr_assert_eq(try_value(id, 1, 9), -EAGAIN);
+	waits = sending_to(id, 1, 2);
+	sending_in_puppet(&waits, puppet_spawn(NULL, 0));
+	hold_next(&beyond[0], &beyond[1]);
+	cr_assert_eq(status_of(id).mailbox_length, 2);
+	cr_assert_eq(try_value(id, 1, 9), -EAGAIN);
+	later = sending_to(id, 1, 3);
+	sending_in_thread(&later);
+	hold_end(&beyond[1]);
+	cr_assert_eq(sending_puppet_result(&waits), 0);
+	cr_assert_eq(sending_thread_result(&later), 0);
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 3);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(record.note[i].value, i + 1);
+	expect_room(id, 2);
+	engine_stop();
+}
+
 Test(overflow, ends_with_the_memory, .timeout = HANG)
 {
 	struct rota_config config = test_config(1);
@@ -204,7 +268,7 @@ Test(overflow, ends_with_the_memory, .timeout = HANG)
 
 	config.memory = (size_t)32 << 20;
 	engine = engine_make(&config);
-	id = large_spawn(NULL, 1, ROTA_UNBOUNDED);
+	id = spawn_large(&puppet_behaviour, NULL, 1, ROTA_UNBOUNDED);
 	hold_start(&hold, id);
 	while ((error = try_value(id, 1, n)) == 0)
 		n++;
@@ -263,10 +327,8 @@ static int act_provoke_notices(void *arg)
 Test(overflow, is_not_for_notices, .timeout = HANG)
 {
 	struct notices notices = {.n_failed = {0}};
-	rota_id id;
+	rota_id id = stage(4, 10);
 
-	engine_start(2);
-	id = large_spawn(&record, 4, 10);
 	notices.whom = spawn(&answer_behaviour, NULL, 0);
 	for (int round = 0; round < 5; round++) {
 		ACTS(id, act_provoke_notices, &notices);
@@ -313,14 +375,10 @@ static const struct rota_behaviour stash_behaviour = {
 /* A copy of it is put aside, which is a timer's no more. */
 Test(overflow, is_not_for_timers_that_were_put_aside, .timeout = HANG)
 {
-	struct rota_spawn_options options = ROTA_SPAWN_INIT;
 	rota_id id;
 
 	engine_start(2);
-	options.mailbox = 40;
-	options.overflow = 10;
-	id = rota_spawn(engine, &stash_behaviour, NULL, &options);
-	cr_assert_eq(rota_id_error(id), 0);
+	id = spawn_large(&stash_behaviour, NULL, 40, 10);
 	for (int i = 0; i < 5; i++)
 		cr_assert_eq(rota_send_after(id, 7, NULL, 0, 1, NULL), 0);
 	quiesce();
@@ -336,12 +394,9 @@ Test(overflow, is_not_for_timers_that_were_put_aside, .timeout = HANG)
    has overtaken. */
 Test(overflow, is_flushed_and_overtaken, .timeout = HANG)
 {
-	struct hold hold = {0};
-	rota_id id;
+	struct hold hold;
+	rota_id id = stage_held(&hold, 2, 50);
 
-	engine_start(2);
-	id = large_spawn(&record, 2, 50);
-	hold_start(&hold, id);
 	for (uint64_t i = 0; i < 40; i++)
 		cr_assert_eq(try_value(id, 1, i), 0);
 	cr_assert_eq(rota_send_urgent(id, 2, NULL, 0), 0);
@@ -388,11 +443,9 @@ static void send_kinds(rota_id id)
 
 Test(overflow, is_for_all_kinds, .timeout = HANG)
 {
-	struct hold hold = {0};
-	rota_id id;
+	rota_id id = stage(1, 30);
+	struct hold hold;
 
-	engine_start(2);
-	id = large_spawn(&record, 1, 30);
 	for (int i = 0; i < 3; i++) {
 		memset(&hold, 0, sizeof(hold));
 		hold_start(&hold, id);
@@ -451,16 +504,13 @@ static const struct rota_behaviour stall_behaviour = {
 
 Test(overflow, is_for_asks, .timeout = HANG)
 {
-	struct rota_spawn_options options = ROTA_SPAWN_INIT;
 	struct answering answering = {.go = {0}};
 	struct answering *state = &answering;
 	static struct asked asked[20];
 	rota_id id;
 
 	engine_start(2);
-	options.mailbox = 2;
-	options.overflow = ROTA_UNBOUNDED;
-	id = rota_spawn(engine, &stall_behaviour, &state, &options);
+	id = spawn_large(&stall_behaviour, &state, 2, ROTA_UNBOUNDED);
 	cr_assert_eq(send_value(id, 2, 0), 0);
 	AWAIT(flag_is_up(&answering.begun));
 	for (int i = 0; i < 20; i++) {
@@ -483,12 +533,9 @@ Test(overflow, is_for_asks, .timeout = HANG)
 
 Test(overflow, is_drained, .timeout = HANG)
 {
-	struct hold hold = {0};
-	rota_id id;
+	struct hold hold;
+	rota_id id = stage_held(&hold, 1, 100);
 
-	engine_start(2);
-	id = large_spawn(&record, 1, 100);
-	hold_start(&hold, id);
 	for (uint64_t i = 0; i < 50; i++)
 		cr_assert_eq(try_value(id, 1, i), 0);
 	cr_assert_eq(rota_actor_drain(id), 0);
@@ -501,12 +548,9 @@ Test(overflow, is_drained, .timeout = HANG)
 
 Test(overflow, becomes_dead_letters, .timeout = HANG)
 {
-	struct hold hold = {0};
-	rota_id id;
+	struct hold hold;
+	rota_id id = stage_held(&hold, 1, 100);
 
-	engine_start(2);
-	id = large_spawn(&record, 1, 100);
-	hold_start(&hold, id);
 	for (uint64_t i = 0; i < 50; i++)
 		cr_assert_eq(try_value(id, 1, i), 0);
 	cr_assert_eq(rota_actor_stop(id), 0);
@@ -516,6 +560,6 @@ Test(overflow, becomes_dead_letters, .timeout = HANG)
 	expect_conserved(51);
 	/* The slot's, and the block's, next life begins anew. */
 	for (int i = 0; i < 100; i++)
-		expect_room(large_spawn(&record, 3, 5), 7);
+		expect_room(puppet_large(3, 5), 7);
 	engine_stop();
 }

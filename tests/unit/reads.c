@@ -191,6 +191,25 @@ Test(reads, several_run_at_once, .timeout = HANG)
 	engine_stop();
 }
 
+/* Nobody could tell what is to become of the others. */
+Test(reads, one_of_several_is_not_given_up, .init = check_kernel,
+     .timeout = HANG)
+{
+	begin(2, 0);
+	queue_begin();
+	for (size_t i = 0; i < 2; i++)
+		ask(i, GET, act_meet, (void *)2);
+	queue_end();
+	AWAIT(tally_of(&n_in) == 2);
+	cr_assert_eq(rota_abandon_within(table, PATIENCE), -EBUSY);
+	flag_raise(&go);
+	for (size_t i = 0; i < 2; i++)
+		cr_assert_eq(outcome(i), 0);
+	cr_assert_eq(counters().queries, 2);
+	cr_assert(rota_is_alive(table));
+	engine_stop();
+}
+
 Test(reads, one_worker_offers_none, .timeout = HANG)
 {
 	engine_start(1);

@@ -3,6 +3,7 @@
  * reply - answers that come later, or from somebody else
  */
 #include <rota/host.h>
+#include <rota/wait.h>
 
 #include "tests/unit/asks.h"
 
@@ -793,6 +794,38 @@ Test(reply, a_dead_letter_of_a_thread_does_not_stop_the_engine, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(tally_of(&record.n), 1);
 	engine_stop();
+}
+
+static int act_reply(void *arg)
+{
+	return rota_reply(*(AO_t *)arg, 0, NULL, 0);
+}
+
+/* On a worker of another engine, whose handler answers. */
+Test(reply, a_dead_letter_of_another_engine_does_not_await_it, .timeout = HANG)
+{
+	struct rota_config config = test_config(2);
+	rota_engine *second;
+	rota_id asker, id, replier;
+
+	engine_start(1);
+	second = engine;
+	replier = puppet_spawn(NULL, 0);
+	config.dead_letter = bury_and_stop;
+	engine = engine_make(&config);
+	id = servant_spawn(0, &xtoken);
+	asker = puppet_spawn(NULL, 0);
+	ACTS(asker, act_ask_then, &id);
+	await_token(&xtoken);
+	rota_actor_stop(asker);
+	cr_assert_eq(rota_join(asker, PATIENCE, NULL), 0);
+	ACTS(replier, act_reply, &xtoken);
+	cr_assert_eq(rota_flush(replier, PATIENCE), 0);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(refused[i], -EDEADLK, "%d: %d", i, refused[i]);
+	quiesce();
+	engine_stop();
+	cr_assert_eq(rota_stop(second, PATIENCE), 0);
 }
 
 static void bury_and_drive(void *context, const struct rota_dead_letter *dead)

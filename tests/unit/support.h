@@ -85,10 +85,17 @@ static inline void nap(void)
 	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
+/* A condition that is awaited never holds, if it has not by then: half of what
+   the whole test may take, as the runner scales that. */
+static inline time_t await_limit(time_t now)
+{
+	return now + (time_t)(HANG / 2 * check_patience());
+}
+
 /* Wait in the test's own thread until a condition holds. */
 #define AWAIT(condition)                                               \
 	do {                                                           \
-		time_t await_end_ = time(NULL) + HANG / 2;             \
+		time_t await_end_ = await_limit(time(NULL));           \
 		while (!(condition)) {                                 \
 			if (time(NULL) > await_end_)                   \
 				cr_assert(0, "never: %s", #condition); \

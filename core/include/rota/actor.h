@@ -210,14 +210,10 @@ ROTA_API int rota_send_within(rota_id to, unsigned tag, const void *payload,
  *
  * Deadlines travel: what a handler sends, by whatever call but timers, has the
  * deadline of the message in hand, unless it is sent by this one, by another
- * that ends in _until, or by what is made of them; what it asks ends by then.
- * To send without: rota_deadline_in(ROTA_FOREVER). Messages without a deadline
- * pay nothing for this.
- *
- * An ask has no such call: it always ends when what it is made for is of no
- * use any more. What is to be asked all the same is no part of that: send
- * yourself, or another actor, a message without a deadline, and ask while that
- * is handled.
+ * that ends in _until, or by what is made of them; what it asks ends by then,
+ * unless it is asked by rota_ask_until() and the like. To send, or ask, without:
+ * rota_deadline_in(ROTA_FOREVER). Messages without a deadline pay nothing for
+ * this.
  *
  * Context, errors: those of rota_send(), and -ETIMEDOUT.
  * Return:  0 or one of the errors.
@@ -415,8 +411,8 @@ ROTA_API int rota_actor_drain(rota_id id);
  * wait for it. What cannot be taken from the handler stays until it returns:
  * its thread, its stack, the actor's state, the message in hand. Should it
  * never, rota_stop() counts it among the stuck ones. If it does return, the
- * state is destroyed, the worker goes on, and nothing is handled twice; its
- * result does not matter.
+ * state is destroyed (destroy() may wait as ever), the worker goes on, and
+ * nothing is handled twice; its result does not matter.
  *
  * Meanwhile the handler knows nothing, but that its waits fail with -ECANCELED,
  * as if the actor was being stopped. It sends as the old id, which rota_self()
@@ -435,8 +431,12 @@ ROTA_API int rota_actor_drain(rota_id id);
  * Errors:  -EAGAIN: it is not stuck, at this moment: it has nothing to do, or
  *          moves on, or its handler waits (which a stop ends); -EBUSY: it
  *          stands still in a callback (its destructor, a buffer's drop
- *          function, the dead letter callback), or in one of several queries,
- *          where it cannot be given up;
+ *          function, the dead letter callback), or in one of several queries
+ *          that are handled at the same time (ROTA_QUERY), where it cannot be
+ *          given up: the others are at the same state, and what they wait for,
+ *          and the room that they take, belong to the life that would end under
+ *          them. Once they have returned, and that one has not, it still is one
+ *          of several; a query that was alone from its beginning is not;
  *          -ESRCH: no such actor, or it has been given up already; -EDEADLK:
  *          by its own handler; -ENOTSUP: the kernel has no membarrier(),
  *          or the engine has no threads (see host.h);

@@ -80,6 +80,24 @@ ROTA_API int rota_ask_urgent(rota_id to, unsigned tag, const void *payload,
 			     size_t length, void *reply, size_t reply_size,
 			     int64_t within);
 
+/**
+ * rota_ask_until() - ask with a deadline of its own
+ * @deadline: until when all of it may take, in place of a time; -ETIMEDOUT at
+ *            once if it has passed
+ *
+ * What a handler asks ends by the deadline of the message in hand, however long
+ * it may take besides. This ask, and the others whose names end in _until, do
+ * not: their deadline is the one that they are given, be it later or earlier,
+ * and it goes on to what is done for them. rota_deadline_in(ROTA_FOREVER): they
+ * have none. See rota_send_until().
+ *
+ * Otherwise as rota_ask(): it ends, too, when the asker is being stopped, or
+ * what it asks on behalf of is cancelled.
+ */
+ROTA_API int rota_ask_until(rota_id to, unsigned tag, const void *payload,
+			    size_t length, void *reply, size_t reply_size,
+			    rota_deadline deadline);
+
 /* How far an ask has got. */
 enum rota_ask_progress {
 	ROTA_ASK_SENT = 1 << 0,	  /* it was in the mailbox */
@@ -176,6 +194,12 @@ ROTA_API int rota_ask_start(rota_id to, unsigned tag, const void *payload,
 			    size_t length, void *reply, size_t reply_size,
 			    int64_t within, struct rota_asking *asking);
 
+/* rota_ask_start() with a deadline of its own: see rota_ask_until(). */
+ROTA_API int rota_ask_start_until(rota_id to, unsigned tag, const void *payload,
+				  size_t length, void *reply, size_t reply_size,
+				  rota_deadline deadline,
+				  struct rota_asking *asking);
+
 /**
  * rota_ask_await() - wait until so many of several asks have ended
  * @askings: @n of them, ended or not
@@ -214,8 +238,9 @@ ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
  * If its handler has not begun, it will not. If it has, rota_is_cancelled()
  * tells it so, and its waits end with -ECANCELED: for answers, for room, for the
  * end of an actor; what is there at once, or needs no wait, is as ever. Likewise
- * if it has taken the token and not passed it on. But what has returned goes on,
- * and so does what it has asked by rota_ask_then().
+ * if it has taken the token and not passed it on. What it has asked by
+ * rota_ask_then() before it answers ends likewise, also when it has returned.
+ * What it was doing otherwise as it returned goes on.
  *
  * Context: as for rota_ask_await(); never waits.
  * Return:  0; -EALREADY: it has ended, or has just been answered: its outcome
@@ -240,8 +265,11 @@ struct rota_notice {
  *
  * The handler goes on at once. On success exactly one message comes, with the
  * answer or a failure, in order like all others, and beyond the mailbox's bound.
- * It asks for the actor, not for the handler: where what that handles is cancelled
- * later, this is not (but the deadline of the message in hand holds for it, too).
+ * It is asked on behalf of the request in hand, if there is one, or of that whose
+ * token the handler has taken: when that is cancelled before it was answered or
+ * passed on, this is cancelled, too, and the message says -ECANCELED. What is
+ * asked after the answer is asked for the actor alone. (The deadline of the
+ * message in hand holds for it in any case: rota_ask_then_until() has another.)
  *
  * Context: a handler of an actor; waits for room, as rota_send().
  * Errors:  those at the top; no message comes then. -EPERM: no actor's handler
@@ -251,6 +279,11 @@ struct rota_notice {
 ROTA_API int rota_ask_then(rota_id to, unsigned tag, const void *payload,
 			   size_t length, int64_t within, unsigned reply_tag,
 			   void *context);
+
+/* rota_ask_then() with a deadline of its own: see rota_ask_until(). */
+ROTA_API int rota_ask_then_until(rota_id to, unsigned tag, const void *payload,
+				 size_t length, rota_deadline deadline,
+				 unsigned reply_tag, void *context);
 
 /* ---- who is asked ---- */
 

@@ -179,10 +179,11 @@ ROTA_EXTERN_C_END
  *	int NAME_cast_FN_until(NAME_cell *cell, const C *capture, deadline);
  *	int NAME_cast_FN_urgent(NAME_cell *cell, const C *capture);
  *	int NAME_call_FN(NAME_cell *cell, C *capture, int64_t within);
+ *	int NAME_call_FN_until(NAME_cell *cell, C *capture, deadline);
  *
  * which wait for room, do not, do for so long, or until a moment after which
  * the function is not run any more, go into the urgent lane; and wait for the
- * function itself. They return what rota_cast_bytes() and
+ * function itself, for so long or until a moment. They return what rota_cast_bytes() and
  * rota_call_bytes() return.
  */
 #define ROTA_CELL_FN(name, fn, C)                                   \
@@ -270,6 +271,13 @@ ROTA_EXTERN_C_END
 		return rota_call_bytes(name##_id(cell_), name##__run_##fn, \
 				       capture_, sizeof(C), within_);      \
 	}                                                                  \
+	ROTA__INLINE int name##_call_##fn##_until(                         \
+		name##_cell *cell_, C *capture_, rota_deadline deadline_)  \
+	{                                                                  \
+		return rota_call_bytes_until(name##_id(cell_),             \
+					     name##__run_##fn, capture_,   \
+					     sizeof(C), deadline_);        \
+	}                                                                  \
 	ROTA__ASSERT(1, #fn)
 
 #define ROTA__CELL_FN_VOID(name, fn, C)                                        \
@@ -289,6 +297,13 @@ ROTA_EXTERN_C_END
 	{                                                                      \
 		return rota_call_bytes(name##_id(cell_), name##__run_##fn,     \
 				       NULL, 0, within_);                      \
+	}                                                                      \
+	ROTA__INLINE int name##_call_##fn##_until(name##_cell *cell_,          \
+						  rota_deadline deadline_)     \
+	{                                                                      \
+		return rota_call_bytes_until(name##_id(cell_),                 \
+					     name##__run_##fn, NULL, 0,        \
+					     deadline_);                       \
 	}                                                                      \
 	ROTA__ASSERT(1, #fn)
 

@@ -131,6 +131,11 @@ ROTA_API int rota_cast_with_until(rota_id to, rota_function *function,
 ROTA_API int rota_call_bytes(rota_id to, rota_function *function, void *capture,
 			     size_t length, int64_t within);
 
+/* rota_call_bytes() with a deadline of its own: see rota_ask_until(). */
+ROTA_API int rota_call_bytes_until(rota_id to, rota_function *function,
+				   void *capture, size_t length,
+				   rota_deadline deadline);
+
 ROTA_EXTERN_C_END
 
 /*
@@ -146,6 +151,7 @@ ROTA_EXTERN_C_END
  * parentheses around. Nothing to capture: rota_cast_bytes(), NULL, 0.)
  *
  *	int rota_call(to, function, capture, within)       of rota_call_bytes()
+ *	int rota_call_until(to, function, capture, deadline)  rota_ask_until()
  */
 #define rota_cast(to, function, ...) \
 	rota_cast_bytes(to, function, ROTA__CAPTURE(__VA_ARGS__), ROTA_FOREVER)
@@ -162,6 +168,8 @@ ROTA_EXTERN_C_END
 
 #define rota_call(to, function, capture, within) \
 	rota_call_bytes(to, function, ROTA__CAPTURE(capture), within)
+#define rota_call_until(to, function, capture, deadline) \
+	rota_call_bytes_until(to, function, ROTA__CAPTURE(capture), deadline)
 
 /* The capture is evaluated once. */
 #ifdef __cplusplus

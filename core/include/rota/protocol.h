@@ -70,6 +70,9 @@
  *	  p_take_urgent(..., within)   through the urgent lane
  *	  p_take_start(..., within, asking)  rota_ask_start(); *reply must last
  *	  p_take_then(to, m, within, reply_tag, context)  rota_ask_then()
+ *	  p_take_until(..., deadline), p_take_start_until(..., deadline, asking),
+ *	  p_take_then_until(to, m, deadline, reply_tag, context)
+ *	                               with a deadline of its own: rota_ask_until()
  *	  p_take_forward(token, to, m, within)            rota_forward()
  *	  p_take_reply(token, R reply)                    rota_reply()
  *
@@ -699,6 +702,30 @@ enum {
 		return rota_ask_then(to_.id, ROTA__ASK_TAG_OF(p, name),        \
 				     arguments, within_, reply_tag_,           \
 				     context_);                                \
+	}                                                                      \
+	ROTA__INLINE int p##_##form##_until(                                   \
+		p##_id to_ parameter ROTA__R_PARAMETER(R),                     \
+		rota_deadline deadline_)                                       \
+	{                                                                      \
+		return rota_ask_until(to_.id, ROTA__ASK_TAG_OF(p, name),       \
+				      arguments, ROTA__R_ARGUMENTS(R),         \
+				      deadline_);                              \
+	}                                                                      \
+	ROTA__INLINE int p##_##form##_start_until(                             \
+		p##_id to_ parameter ROTA__R_PARAMETER(R),                     \
+		rota_deadline deadline_, struct rota_asking *asking_)          \
+	{                                                                      \
+		return rota_ask_start_until(to_.id, ROTA__ASK_TAG_OF(p, name), \
+					    arguments, ROTA__R_ARGUMENTS(R),   \
+					    deadline_, asking_);               \
+	}                                                                      \
+	ROTA__INLINE int p##_##form##_then_until(                              \
+		p##_id to_ parameter, rota_deadline deadline_,                 \
+		unsigned reply_tag_, void *context_)                           \
+	{                                                                      \
+		return rota_ask_then_until(to_.id, ROTA__ASK_TAG_OF(p, name),  \
+					   arguments, deadline_, reply_tag_,   \
+					   context_);                          \
 	}                                                                      \
 	ROTA__INLINE int p##_##form##_forward(                                 \
 		rota_token token_, p##_id to_ parameter, int64_t within_)      \

@@ -88,6 +88,7 @@ int use(service_id id, rota_token token)
 	enum colour c;
 	const char *s;
 	struct rota_asking asking;
+	rota_deadline d = rota_deadline_in(1);
 
 	return service_poke(id, m) + service_both(id, m, &r, 1) +
 	       service_both_ref(id, &m, &r, 1) +
@@ -95,11 +96,16 @@ int use(service_id id, rota_token token)
 	       service_both_ref_urgent(id, &m, &r, 1) +
 	       service_both_start(id, m, &r, 1, &asking) +
 	       service_both_then(id, m, 1, 2, NULL) +
+	       service_both_until(id, m, &r, d) +
+	       service_both_ref_until(id, &m, &r, d) +
+	       service_both_start_until(id, m, &r, d, &asking) +
+	       service_both_then_until(id, m, d, 2, NULL) +
 	       service_both_forward(token, id, m, 1) +
 	       service_both_reply(token, r) + service_request(id, m, 1) +
 	       service_request_start(id, m, 1, &asking) +
 	       service_request_reply(token) + service_neither(id, 1) +
 	       service_neither_then(id, 1, 2, NULL) +
+	       service_neither_until(id, d) +
 	       service_reply(id, &r, ROTA_MS(100)) +
 	       service_reply_reply(token, r) +
 	       service_scalars(id, 3, &c, ROTA_FOREVER) +

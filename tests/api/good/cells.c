@@ -93,6 +93,7 @@ int use(rota_engine *engine, struct text *text)
 	sum += map_cast_put_urgent(map, &e);
 	sum += map_cast_put_until(map, &e, rota_deadline_in(1));
 	sum += map_call_put(map, &e, ROTA_FOREVER);
+	sum += map_call_put_until(map, &e, rota_deadline_in(1));
 	sum += map_call_get(map, &e, ROTA_MS(1));
 
 	sum += map_cast_clear(map);
@@ -101,6 +102,7 @@ int use(rota_engine *engine, struct text *text)
 	sum += map_cast_clear_urgent(map);
 	sum += map_cast_clear_until(map, rota_deadline_in(1));
 	sum += map_call_clear(map, ROTA_FOREVER);
+	sum += map_call_clear_until(map, rota_deadline_in(1));
 
 	sum += map_cast_print(map, text);
 	sum += map_try_cast_print(map, text);
@@ -136,5 +138,6 @@ int cast_all(rota_id id, long *by, const long *constant)
 	sum += rota_cast_urgent(id, add, by);
 	sum += rota_cast_until(id, add, by, rota_deadline_in(1));
 	sum += rota_call(id, add, by, ROTA_FOREVER);
+	sum += rota_call_until(id, add, by, rota_deadline_in(1));
 	return sum + rota_cast_bytes(id, add, NULL, 0, ROTA_NOW);
 }
