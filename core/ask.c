@@ -24,10 +24,11 @@
  * Rejected:   a ticket of the asker's wait in the message, and no cell (one CAS
  *             less; but no way to hand the token on, to cancel a request, or to
  *             start several); cells on the asker's stack (late answers).
- * Read-modify-writes, of an ask that waits and is answered at once, all told: 8.
- *             Asker: wait_begin(), the lock on its own cold block for the edge,
- *             the push, wait_end(). Receiver: STARTED, CLAIMED, the end of the
- *             wait, and the one that takes the message and goes idle.
+ * Read-modify-writes, of an ask that waits and is answered at once, all told: 7.
+ *             Asker: wait_begin(), the push, the lock on its own cold block for
+ *             the edge; one more if the receiver has such a block: its lock.
+ *             Receiver: STARTED, CLAIMED, the end of the wait, and the one that
+ *             takes the message and goes idle.
  * Orderings:  [Y1] the CASes on the word: what the asker prepared is seen by
  *             the answerer; and in a cell that is left, by who frees it.
  *             [Y2] DONE store -> the asker's load: the answer.
@@ -49,36 +50,6 @@
 #include "core/run.h"
 #include "mailbox/closure.h"
 
-static AO_t sequence_of(AO_t word)
-{
-	return word & ~(ASK_SEQUENCE - 1);
-}
-
-static enum ask_state state_of(AO_t word)
-{
-	return (enum ask_state)(word & ASK_STATE);
-}
-
-static uint64_t token_of(const struct engine *engine, const struct ask *ask,
-			 AO_t word)
-{
-	return (uint64_t)engine->number << 56 |
-	       (uint64_t)(uint32_t)(word / ASK_SEQUENCE) << TOKEN_NUMBER_BITS |
-	       ask->number;
-}
-
-struct ask *ask_cell(struct engine *engine, uint64_t token)
-{
-	return slabs_cell(engine->ask_cells.xentry, ask_number(token));
-}
-
-/* The word belongs to the ask of that token. */
-static bool is_of(AO_t word, uint64_t token)
-{
-	return (uint32_t)(word / ASK_SEQUENCE) ==
-	       (uint32_t)(token >> TOKEN_NUMBER_BITS);
-}
-
 /* Each engine starts somewhere else. */
 void ask_carve(void *block, uint32_t number, uint32_t parameter)
 {
@@ -96,59 +67,19 @@ size_t ask_size(void)
 
 /* ---- the asker ---- */
 
-struct ask *ask_get(struct site *site, enum ask_kind kind)
-{
-	struct ask *ask = pool_get(&site->engine->asks, &site->cache->asks);
-
-	if (unlikely(!ask))
-		return NULL;
-	if (unlikely(ask->number >= TOKEN_NUMBERS)) {
-		ask_put(site, ask);
-		return NULL;
-	}
-	ask->kind = (uint8_t)kind;
-	ask->gather = NULL;
-	ask->block = NULL;
-	ask->worker = NULL;
-	ask->is_far = false;
-	/* Relaxed: opening it publishes it. */
-	AO_store(&ask->xholder, ROTA_NONE);
-	return ask;
-}
-
-void ask_put(struct site *site, struct ask *ask)
-{
-	pool_put(&site->engine->asks, &site->cache->asks, ask);
-}
-
-uint64_t ask_token(const struct site *site, const struct ask *ask)
-{
-	/* Relaxed: the sequence is the asker's own. */
-	return token_of(site->engine, ask, AO_load(&ask->xword));
-}
-
-void ask_open(struct ask *ask, AO_t flags)
-{
-	/* Relaxed: FREE is the holder's. */
-	AO_t word = sequence_of(AO_load(&ask->xword));
-
-	/* [Y1] pairs with the answerer's CASes, like the push that follows */
-	AO_store_release(&ask->xword, word | flags | ASK_OPEN);
-}
-
 bool ask_is_asked(const struct ask *ask, uint64_t token)
 {
 	/* Relaxed: the asker's own, or not its at all. */
 	AO_t word = AO_load(&ask->xword);
-	enum ask_state state = state_of(word);
+	enum ask_state state = ask_state(word);
 
-	return is_of(word, token) && state != ASK_FREE && state != ASK_LEFT;
+	return ask_is_of(word, token) && state != ASK_FREE && state != ASK_LEFT;
 }
 
 bool ask_is_done(const struct ask *ask)
 {
 	/* [Y2] pairs with finish() */
-	return state_of(AO_load_acquire(&ask->xword)) == ASK_DONE;
+	return ask_state(AO_load_acquire(&ask->xword)) == ASK_DONE;
 }
 
 /* The answer is being written: a copy of 64 KiB at most. */
@@ -163,7 +94,7 @@ bool ask_watch(struct ask *ask)
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(&ask->xword);
 
-	while (state_of(word) == ASK_OPEN) {
+	while (ask_state(word) == ASK_OPEN) {
 		/* [Y1] pairs with claim(): the ticket; a CAS fails only as the
 		   answerer has gone on */
 		AO_t seen = AO_fetch_compare_and_swap_full(&ask->xword, word,
@@ -182,7 +113,7 @@ void ask_unwatch(struct ask *ask)
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(&ask->xword);
 
-	while (state_of(word) == ASK_OPEN) {
+	while (ask_state(word) == ASK_OPEN) {
 		/* [Y1] as in ask_watch() */
 		AO_t seen = AO_fetch_compare_and_swap_full(&ask->xword, word,
 							   word & ~ASK_WATCHED);
@@ -199,7 +130,7 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen)
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(&ask->xword);
 
-	while (state_of(word) == ASK_OPEN) {
+	while (ask_state(word) == ASK_OPEN) {
 		AO_t next = (word & ~(ASK_STATE | ASK_WATCHED)) | ASK_LEFT |
 			    (withdrawn ? ASK_WITHDRAWN : 0);
 
@@ -213,34 +144,10 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen)
 	return false;
 }
 
-static void free_block(struct site *site, struct ask *ask)
+void ask_free_block(struct site *site, struct ask *ask)
 {
-	if (ask->block)
-		message_discard(site->engine, site->cache, ask->block);
+	message_discard(site->engine, site->cache, ask->block);
 	ask->block = NULL;
-}
-
-/* Old tokens find nothing from there on. */
-static AO_t free_after(AO_t word)
-{
-	return (sequence_of(word) + ASK_SEQUENCE) | ASK_FREE;
-}
-
-/* The caller is the only one who has it. */
-static void free_ask(struct site *site, struct ask *ask)
-{
-	/* Relaxed: as above. */
-	AO_t word = free_after(AO_load(&ask->xword));
-
-	free_block(site, ask);
-	/* [Y1] pairs with claim() */
-	AO_store_release(&ask->xword, word);
-	ask_put(site, ask);
-}
-
-void ask_close(struct site *site, struct ask *ask)
-{
-	free_ask(site, ask);
 }
 
 /* ---- notices ---- */
@@ -375,7 +282,7 @@ static void send_notice(struct site *site, struct ask *ask,
 		    MESSAGE_UNCOUNTED, message->size);
 	clear_alarm(ask);
 	delist(ask);
-	free_ask(site, ask);
+	ask_close(site, ask);
 	deliver(site, to, message);
 	count_done(site->cache); /* begun as it was asked: see get_then() */
 }
@@ -404,8 +311,8 @@ static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
 	/* Relaxed: the CAS re-checks it. */
 	AO_t word = AO_load(&ask->xword);
 
-	while (is_of(word, token)) {
-		enum ask_state state = state_of(word);
+	while (ask_is_of(word, token)) {
+		enum ask_state state = ask_state(word);
 
 		if (state != ASK_OPEN && state != ASK_LEFT)
 			break;
@@ -414,7 +321,7 @@ static enum claim claim(struct site *site, struct ask *ask, uint64_t token,
 		*was = AO_fetch_compare_and_swap_full(
 			&ask->xword, word,
 			state == ASK_OPEN ? (word & ~ASK_STATE) | ASK_CLAIMED
-					  : free_after(word));
+					  : ask_free_word(word));
 		if (*was == word) {
 			if (state == ASK_OPEN)
 				return CLAIM_WON;
@@ -461,7 +368,9 @@ static void write_answer(struct site *site, struct ask *ask,
 		keep_reply(site, ask, answer);
 	else if (answer->length > ask->reply_size)
 		ask->outcome = -EMSGSIZE;
-	else if (answer->length > 0)
+	else if (likely(answer->length <= MESSAGE_INLINE))
+		message_copy_inline(ask->reply, answer->reply, answer->length);
+	else
 		memcpy(ask->reply, answer->reply, answer->length);
 }
 
@@ -474,7 +383,7 @@ bool ask_take_back(struct site *site, uint64_t token)
 		return false;
 	clear_alarm(ask);
 	delist(ask);
-	free_ask(site, ask);
+	ask_close(site, ask);
 	count_done(site->cache);
 	return true;
 }
@@ -482,7 +391,7 @@ bool ask_take_back(struct site *site, uint64_t token)
 /* Into the state that lets the asker go on; and wake it, if it waits. */
 static void finish(struct site *site, struct ask *ask, AO_t word)
 {
-	AO_t done = sequence_of(word) | (word & ASK_STARTED) | ASK_DONE;
+	AO_t done = ask_sequence(word) | (word & ASK_STARTED) | ASK_DONE;
 	struct gather *gather = word & ASK_WATCHED ? ask->gather : NULL;
 	bool wakes = (word & ASK_WATCHED) != 0, is_far = wakes && ask->is_far;
 	struct wait_ticket ticket = {NULL, 0};
@@ -509,11 +418,27 @@ static void finish(struct site *site, struct ask *ask, AO_t word)
 	site_lock(site);
 }
 
+/* It is claimed: hand the answer over. @word: as it was before. */
+static void give(struct site *site, struct ask *ask, AO_t word,
+		 const struct answer *answer)
+{
+	static const struct answer died = {.outcome = -ECONNRESET};
+
+	/* Whoever passed it on had begun with it. */
+	if (answer->outcome == -ESRCH && word & ASK_STARTED)
+		answer = &died;
+	if (ask->kind == ASK_NOTICE) {
+		send_notice(site, ask, answer);
+		return;
+	}
+	write_answer(site, ask, answer);
+	finish(site, ask, word);
+}
+
 /* In a site of the cell's engine. */
 static int answer_here(struct site *site, uint64_t token,
 		       const struct answer *answer)
 {
-	static const struct answer died = {.outcome = -ECONNRESET};
 	struct ask *ask = ask_cell(site->engine, token);
 	enum claim claimed = CLAIM_LATE;
 	AO_t word;
@@ -525,15 +450,69 @@ static int answer_here(struct site *site, uint64_t token,
 			count(&site->cache->counters.xlate, 1);
 		return claimed == CLAIM_LATE ? -EALREADY : -ECANCELED;
 	}
-	/* Whoever passed it on had begun with it. */
-	if (answer->outcome == -ESRCH && word & ASK_STARTED)
-		answer = &died;
-	if (ask->kind == ASK_NOTICE) {
-		send_notice(site, ask, answer);
-		return 0;
-	}
-	write_answer(site, ask, answer);
-	finish(site, ask, word);
+	give(site, ask, word, answer);
+	return 0;
+}
+
+/* Open, and its asker waits: claim it in one step. *was: its word. */
+static inline bool claim_watched(struct ask *ask, uint64_t token, AO_t *was)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	*was = word;
+	return ask_is_of(word, token) &&
+	       (word & (ASK_STATE | ASK_WATCHED)) == (ASK_OPEN | ASK_WATCHED) &&
+	       /* [Y1] as in claim() */
+	       AO_compare_and_swap_full(&ask->xword, word,
+					(word & ~ASK_STATE) | ASK_CLAIMED);
+}
+
+/* A turn of this engine waits for it in a call, and has room for the reply. */
+static inline bool is_plain_call(const struct ask *ask,
+				 const struct answer *answer)
+{
+	return ask->kind == ASK_CALL && !ask->is_far && answer->outcome >= 0 &&
+	       answer->length <= ask->reply_size &&
+	       answer->length <= MESSAGE_INLINE;
+}
+
+static __attribute__((noinline)) int
+answer_slowly(struct local *local, uint64_t token, const struct answer *answer)
+{
+	struct site site = site_of(local);
+
+	return answer_here(&site, token, answer);
+}
+
+static __attribute__((noinline)) int give_slowly(struct local *local,
+						 struct ask *ask, AO_t word,
+						 const struct answer *answer)
+{
+	struct site site = site_of(local);
+
+	give(&site, ask, word, answer);
+	return 0;
+}
+
+int ask_answer_near(struct local *local, uint64_t token, struct answer answer)
+{
+	struct ask *ask = ask_cell(local->engine, token);
+	struct wait_ticket ticket;
+	AO_t word;
+
+	if (unlikely(!ask || !claim_watched(ask, token, &word)))
+		return answer_slowly(local, token, &answer);
+	if (unlikely(!is_plain_call(ask, &answer)))
+		return give_slowly(local, ask, word, &answer);
+	message_copy_inline(ask->reply, answer.reply, answer.length);
+	ask->outcome = answer.outcome;
+	ask->length = answer.length;
+	ticket = ask->ticket;
+	/* [Y2] as in finish() */
+	AO_store_release(&ask->xword,
+			 ask_sequence(word) | (word & ASK_STARTED) | ASK_DONE);
+	wait_complete(ticket);
 	return 0;
 }
 
@@ -567,7 +546,7 @@ static enum ask_begin begin_here(struct site *site, uint64_t token, bool starts)
 		return ASK_EXPIRED;
 	/* Relaxed: the CAS re-checks it. */
 	word = AO_load(&ask->xword);
-	while (is_of(word, token) && state_of(word) == ASK_OPEN) {
+	while (ask_is_of(word, token) && ask_state(word) == ASK_OPEN) {
 		AO_t next = starts ? word | ASK_STARTED : word;
 		/* [Y1] pairs with ask_leave(): withdrawn, or started */
 		AO_t seen =
@@ -619,7 +598,7 @@ bool ask_aim(uint64_t token, rota_id from, rota_id to)
 	/* [Y3] pairs with ask_edge() */
 	changed = AO_compare_and_swap_full(&ask->xaim, from, to);
 	/* [Y1] if another has used up the token meanwhile, it is undone */
-	if (changed && !is_of(AO_load_acquire(&ask->xword), token))
+	if (changed && !ask_is_of(AO_load_acquire(&ask->xword), token))
 		changed = !AO_compare_and_swap_full(&ask->xaim, to, from);
 	site_leave(&site);
 	return changed;
@@ -634,7 +613,7 @@ bool ask_hold(uint64_t token, rota_id holder)
 	if (!look(token, &site, &ask))
 		return false;
 	/* [Y1] pairs with claim(): whoever has the token is the only one */
-	is_open = is_of(AO_load_acquire(&ask->xword), token);
+	is_open = ask_is_of(AO_load_acquire(&ask->xword), token);
 	if (is_open)
 		/* Relaxed: see ask_look(). */
 		AO_store(&ask->xholder, holder);
@@ -656,8 +635,9 @@ rota_id ask_edge(uint64_t token)
 	/* [Y1] pairs with claim(): it is open, and was as we looked */
 	word = AO_load_acquire(&ask->xword);
 	site_leave(&site);
-	return is_of(word, token) && state_of(word) == ASK_OPEN ? aim
-								: ROTA_NONE;
+	return ask_is_of(word, token) && ask_state(word) == ASK_OPEN
+		       ? aim
+		       : ROTA_NONE;
 }
 
 /* Its word, while it is that ask's; else 0. */
@@ -671,14 +651,14 @@ static AO_t word_of(uint64_t token)
 		return 0;
 	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
 	site_leave(&site);
-	return is_of(word, token) ? word : 0;
+	return ask_is_of(word, token) ? word : 0;
 }
 
 bool ask_is_open(uint64_t token)
 {
 	AO_t word = word_of(token);
 
-	return word != 0 && state_of(word) == ASK_OPEN;
+	return word != 0 && ask_state(word) == ASK_OPEN;
 }
 
 bool ask_is_begun(uint64_t token)
@@ -701,10 +681,11 @@ bool ask_look(uint64_t token, struct ask_seen *seen)
 	/* Relaxed: whoever looks restores what it saw. */
 	seen->holder = AO_load(&ask->xholder);
 	word = AO_load_acquire(&ask->xword); /* [Y1] as above */
-	seen->is_open = state_of(word) == ASK_OPEN;
-	seen->is_withdrawn = state_of(word) == ASK_LEFT && word & ASK_WITHDRAWN;
+	seen->is_open = ask_state(word) == ASK_OPEN;
+	seen->is_withdrawn =
+		ask_state(word) == ASK_LEFT && word & ASK_WITHDRAWN;
 	site_leave(&site);
-	return is_of(word, token);
+	return ask_is_of(word, token);
 }
 
 bool ask_is_held(uint64_t token, rota_id holder)
@@ -718,7 +699,7 @@ bool ask_is_held(uint64_t token, rota_id holder)
 	/* Relaxed: what it has stored itself, or what is not its. */
 	is_its = AO_load(&ask->xholder) == holder;
 	/* [Y1] as above; the rest of a cell that serves another is not ours */
-	is_its &= is_of(AO_load_acquire(&ask->xword), token);
+	is_its &= ask_is_of(AO_load_acquire(&ask->xword), token);
 	site_leave(&site);
 	return is_its;
 }
@@ -746,8 +727,7 @@ static struct farewell *farewell_of(struct message *message)
  * Out of the list, whose lock is held; NULL: it is being answered. Whoever has
  * its token frees the cell, and waits for that lock: see await_leaver().
  */
-static struct message *leave_notice(const struct engine *engine,
-				    struct ask *ask)
+static struct message *leave_notice(const struct site *site, struct ask *ask)
 {
 	rota_id handler = ask_handler(ask);
 	struct message *message;
@@ -755,7 +735,7 @@ static struct message *leave_notice(const struct engine *engine,
 	AO_t seen, word = AO_load(&ask->xword);
 
 	do {
-		if (state_of(word) != ASK_OPEN)
+		if (ask_state(word) != ASK_OPEN)
 			return NULL;
 		seen = word;
 		/* [Y1] pairs with claim() and ask_begin(); fails only as the
@@ -777,12 +757,12 @@ static struct message *leave_notice(const struct engine *engine,
 	*farewell_of(message) = (struct farewell){
 		.head = {.context = ask->context, .outcome = -ECANCELED},
 		.handler = seen & ASK_STARTED ? handler : ROTA_NONE,
-		.token = token_of(engine, ask, seen)};
+		.token = ask_name(site->engine, ask, seen)};
 	return message;
 }
 
 /* All that were made on behalf of that ask go to the front of the list. */
-static void leave_notices(const struct engine *engine, struct cold *cold,
+static void leave_notices(const struct site *site, struct cold *cold,
 			  uint64_t token, struct message **farewells)
 {
 	struct ask *ask, *next;
@@ -793,7 +773,7 @@ static void leave_notices(const struct engine *engine, struct cold *cold,
 		next = ask->next;
 		if (ask->behalf != token)
 			continue;
-		message = leave_notice(engine, ask);
+		message = leave_notice(site, ask);
 		if (message) {
 			message->next = *farewells;
 			*farewells = message;
@@ -819,7 +799,7 @@ static void cascade_in(struct site *site, rota_id handler, uint64_t token,
 	won = ((cold->edge != EDGE_NONE && cold->behalf == token) ||
 	       reads_find(cold, token, &ticket)) &&
 	      wait_claim(ticket);
-	leave_notices(site->engine, cold, token, farewells);
+	leave_notices(site, cold, token, farewells);
 	cold_unlock(cold);
 	/* Claimed, it stays where it is. */
 	if (won) {
@@ -875,13 +855,13 @@ void ask_give_up(struct engine *engine, uint32_t number)
 	AO_t word = AO_load_acquire(&ask->xword);
 	struct answer answer = {.outcome = -ECONNRESET};
 
-	if (state_of(word) != ASK_OPEN || ask->kind == ASK_NOTICE)
+	if (ask_state(word) != ASK_OPEN || ask->kind == ASK_NOTICE)
 		return;
 	if (!(word & ASK_STARTED))
 		answer.outcome = -ESRCH;
 	spin_lock(&engine->shards[0].xlock);
 	site.shard = &engine->shards[0];
-	answer_here(&site, token_of(engine, ask, word), &answer);
+	answer_here(&site, ask_name(engine, ask, word), &answer);
 	spin_unlock(&engine->shards[0].xlock);
 }
 
@@ -891,7 +871,7 @@ static void bequeath(struct engine *engine, const struct ask *ask,
 	/* Relaxed: DONE is ours. */
 	AO_t word = AO_load(&ask->xword);
 
-	*bequest = (struct bequest){.token = token_of(engine, ask, word),
+	*bequest = (struct bequest){.token = ask_name(engine, ask, word),
 				    .outcome = ask->outcome,
 				    .progress = ask_progress(word),
 				    .length = ask->length};
@@ -912,7 +892,7 @@ bool ask_bequeath(struct engine *engine, uint32_t number,
 	struct site site = {
 		.engine = engine, .cache = &shard->cache, .shard = shard};
 	/* [E5] all have left; [Y1] like any look */
-	enum ask_state state = state_of(AO_load_acquire(&ask->xword));
+	enum ask_state state = ask_state(AO_load_acquire(&ask->xword));
 
 	if (state != ASK_CLAIMED && state != ASK_DONE)
 		return false; /* none is open: see ask_give_up() */
@@ -921,7 +901,7 @@ bool ask_bequeath(struct engine *engine, uint32_t number,
 	await_done(ask); /* by a handler that has not returned */
 	bequeath(engine, ask, bequest);
 	spin_lock(&shard->xlock);
-	free_ask(&site, ask);
+	ask_close(&site, ask);
 	spin_unlock(&shard->xlock);
 	return true;
 }
@@ -936,7 +916,7 @@ void ask_release(struct engine *engine, uint32_t number)
 
 	/* Whose other side is of another engine, or a task that started it and
 	   did not end it. */
-	if (state_of(word) == ASK_DONE || state_of(word) == ASK_LEFT ||
-	    (state_of(word) == ASK_OPEN && ask->kind == ASK_NOTICE))
-		free_ask(&site, ask);
+	if (ask_state(word) == ASK_DONE || ask_state(word) == ASK_LEFT ||
+	    (ask_state(word) == ASK_OPEN && ask->kind == ASK_NOTICE))
+		ask_close(&site, ask);
 }

@@ -146,21 +146,81 @@ static inline uint32_t ask_number(uint64_t token)
 }
 
 /* The cell that a token leads to; NULL: there is none. */
-struct ask *ask_cell(struct engine *engine, uint64_t token);
+static inline struct ask *ask_cell(struct engine *engine, uint64_t token)
+{
+	return slabs_cell(engine->ask_cells.xentry, ask_number(token));
+}
+
+/* The word belongs to the ask of that token. */
+static inline bool ask_is_of(AO_t word, uint64_t token)
+{
+	return (uint32_t)(word / ASK_SEQUENCE) ==
+	       (uint32_t)(token >> TOKEN_NUMBER_BITS);
+}
+
+static inline enum ask_state ask_state(AO_t word)
+{
+	return (enum ask_state)(word & ASK_STATE);
+}
 
 /* ---- the asker; in a site of the cell's engine ---- */
 
-/* A cell that is not open yet; NULL: no memory. */
-struct ask *ask_get(struct site *site, enum ask_kind kind);
-
 /* It was not opened after all. */
-void ask_put(struct site *site, struct ask *ask);
+static inline void ask_put(struct site *site, struct ask *ask)
+{
+	pool_put(&site->engine->asks, &site->cache->asks, ask);
+}
+
+/* A cell that is not open yet; NULL: no memory. */
+static inline struct ask *ask_get(struct site *site, enum ask_kind kind)
+{
+	struct ask *ask = pool_get(&site->engine->asks, &site->cache->asks);
+
+	if (unlikely(!ask))
+		return NULL;
+	if (unlikely(ask->number >= TOKEN_NUMBERS)) {
+		ask_put(site, ask);
+		return NULL;
+	}
+	ask->kind = (uint8_t)kind;
+	ask->gather = NULL;
+	ask->block = NULL;
+	ask->worker = NULL;
+	ask->is_far = false;
+	/* Relaxed: opening it publishes it. */
+	AO_store(&ask->xholder, ROTA_NONE);
+	return ask;
+}
+
+static inline AO_t ask_sequence(AO_t word)
+{
+	return word & ~(ASK_SEQUENCE - 1);
+}
+
+static inline uint64_t ask_name(const struct engine *engine,
+				const struct ask *ask, AO_t word)
+{
+	return (uint64_t)engine->number << 56 |
+	       (uint64_t)(uint32_t)(word / ASK_SEQUENCE) << TOKEN_NUMBER_BITS |
+	       ask->number;
+}
 
 /* Its name until it is freed. */
-uint64_t ask_token(const struct site *site, const struct ask *ask);
+static inline uint64_t ask_token(const struct site *site, const struct ask *ask)
+{
+	/* Relaxed: the sequence is the asker's own. */
+	return ask_name(site->engine, ask, AO_load(&ask->xword));
+}
 
 /* From now on it may be answered. @flags: WATCHED, or 0. */
-void ask_open(struct ask *ask, AO_t flags);
+static inline void ask_open(struct ask *ask, AO_t flags)
+{
+	/* Relaxed: FREE is the holder's. */
+	AO_t word = ask_sequence(AO_load(&ask->xword));
+
+	/* [Y1] pairs with the answerer's CASes, like the push that follows */
+	AO_store_release(&ask->xword, word | flags | ASK_OPEN);
+}
 
 /* Is it the ask of that token still, and its asker has not left it? */
 bool ask_is_asked(const struct ask *ask, uint64_t token);
@@ -201,8 +261,26 @@ static inline const void *ask_kept(const struct ask *ask)
 			  : (const void *)ask->kept;
 }
 
-/* Free one that is DONE, or that nobody else has seen. */
-void ask_close(struct site *site, struct ask *ask);
+void ask_free_block(struct site *site, struct ask *ask);
+
+/* The word of one that is freed: old tokens find nothing from there on. */
+static inline AO_t ask_free_word(AO_t word)
+{
+	return (ask_sequence(word) + ASK_SEQUENCE) | ASK_FREE;
+}
+
+/* Free one that is DONE, or that nobody else has, or has seen. */
+static inline void ask_close(struct site *site, struct ask *ask)
+{
+	/* Relaxed: the caller is the only one who has it. */
+	AO_t word = ask_free_word(AO_load(&ask->xword));
+
+	if (unlikely(ask->block != NULL))
+		ask_free_block(site, ask);
+	/* [Y1] pairs with claim() */
+	AO_store_release(&ask->xword, word);
+	ask_put(site, ask);
+}
 
 /* Who holds up the asker: it is to answer, or has taken the token; ROTA_NONE: it
    is not known. By the asker, before it leaves. */
@@ -231,11 +309,30 @@ enum ask_begin {
 /* The request's handler is about to run, or the token to be passed on. */
 enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
 
+/* The same for a cell of this engine, in a hurry: true, it runs; false, nothing
+   was done: ask_begin(). */
+static inline bool ask_try_begin(struct local *local, uint64_t token)
+{
+	struct ask *ask = ask_cell(local->engine, token);
+	AO_t word;
+
+	if (unlikely(!ask))
+		return false;
+	/* Relaxed: the CAS re-checks it. */
+	word = AO_load(&ask->xword);
+	return likely(ask_is_of(word, token) && ask_state(word) == ASK_OPEN) &&
+	       /* [Y1] pairs with ask_leave(): withdrawn, or started */
+	       AO_compare_and_swap_full(&ask->xword, word, word | ASK_STARTED);
+}
+
 /*
  * Answer. 0; -ECANCELED nobody waits any more, or the asker's engine is gone;
  * -EALREADY the token was used up. In any case it is now. @site: where the caller is, of whatever engine.
  */
 int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
+
+/* The same on a worker, for a cell of its own engine. */
+int ask_answer_near(struct local *local, uint64_t token, struct answer answer);
 
 /* The same for a failure; nobody needs to know whether it was too late. */
 void ask_fail(struct site *site, uint64_t token, int error);
@@ -269,6 +366,20 @@ bool ask_is_begun(uint64_t token);
 /* Has @holder taken it, and neither passed it on nor used it up? By @holder, or
    who ends it; the token may be old. In no site of another engine. */
 bool ask_is_held(uint64_t token, rota_id holder);
+
+/* Has it been withdrawn? For one of this engine. */
+static inline bool ask_is_withdrawn(struct engine *engine, uint64_t token)
+{
+	const struct ask *ask = ask_cell(engine, token);
+	AO_t word;
+
+	if (unlikely(!ask))
+		return false;
+	/* [Y1] pairs with ask_leave() */
+	word = AO_load_acquire(&ask->xword);
+	return ask_is_of(word, token) && ask_state(word) == ASK_LEFT &&
+	       word & ASK_WITHDRAWN;
+}
 
 /* To whom the edge of a wait for this leads; ROTA_NONE: nowhere. */
 rota_id ask_edge(uint64_t token);

@@ -7,6 +7,10 @@
  * is needed. Where the mailbox is full that wait is taken back, the request
  * waits for room like any message, and then a second wait begins.
  *
+ * A turn that asks an actor of its own engine, which is most of them, goes a way
+ * of its own (call_near()): the same steps, without finding out at each of them
+ * who asks whom.
+ *
  * Several asks at a time: what was started leaves its answer in the cell, and
  * the caller's memory is written by the caller alone. To wait for all that are
  * left is to wait for the last one and then to look again: they are answered in
@@ -69,15 +73,61 @@ void request_until(struct request *request, rota_deadline deadline)
 	request->within = clock_left(clock_ns(), deadline.ns);
 }
 
+static inline void fill(struct site *site, char *to,
+			const struct request *request)
+{
+	if (likely(request->length <= MESSAGE_INLINE)) {
+		message_copy_inline((unsigned char *)to, request->payload,
+				    request->length);
+		return;
+	}
+	if (request->length > SHORT_COPY)
+		site_unlock(site);
+	memcpy(to, request->payload, request->length);
+	if (request->length > SHORT_COPY)
+		site_lock(site);
+}
+
+/* For a block of the smallest class, and no closure. */
+static inline struct message *pack_small(struct site *site,
+					 const struct request *request,
+					 rota_id from, uint64_t token,
+					 uint64_t deadline_ns)
+{
+	struct message *message = pool_get(&site->engine->messages.of[0],
+					   &site->cache->messages[0]);
+	struct message_extension *extension;
+
+	if (unlikely(!message))
+		return NULL;
+	extension = (struct message_extension *)(void *)message->payload;
+	message->from = from;
+	message_set(message, id_generation(request->to), request->tag,
+		    request->flags | MESSAGE_EXTENDED,
+		    (unsigned)request->length);
+	*extension = (struct message_extension){deadline_ns, token, 0};
+	message_copy_inline((unsigned char *)(extension + 1), request->payload,
+			    request->length);
+	return message;
+}
+
+static inline bool is_small(const struct request *request)
+{
+	return request->length <= MESSAGE_EXTENDED_INLINE && !request->run;
+}
+
 struct message *request_pack(struct site *site, const struct request *request,
 			     rota_id from, uint64_t token, uint64_t deadline_ns)
 {
 	size_t lead = request->run ? closure_lead(request->flags) : 0;
-	struct message *message = message_get_extended(&site->engine->messages,
-						       site->cache->messages,
-						       lead + request->length);
+	struct message *message;
 	char *payload;
 
+	if (is_small(request))
+		return pack_small(site, request, from, token, deadline_ns);
+	message = message_get_extended(&site->engine->messages,
+				       site->cache->messages,
+				       lead + request->length);
 	if (!message)
 		return NULL;
 	message->from = from;
@@ -86,13 +136,9 @@ struct message *request_pack(struct site *site, const struct request *request,
 	*message_extension(message) =
 		(struct message_extension){deadline_ns, token, 0};
 	payload = message_payload(message);
-	memcpy(payload, &request->run, lead);
-	if (request->length > SHORT_COPY)
-		site_unlock(site);
-	if (request->length > 0)
-		memcpy(payload + lead, request->payload, request->length);
-	if (request->length > SHORT_COPY)
-		site_lock(site);
+	if (unlikely(lead > 0))
+		memcpy(payload, &request->run, lead);
+	fill(site, payload + lead, request);
 	return message;
 }
 
@@ -104,7 +150,7 @@ static rota_id asker_here(void)
 }
 
 /* What the message in hand leaves of a time. */
-static int64_t within_deadline(int64_t within)
+static __attribute__((noinline)) int64_t within_deadline(int64_t within)
 {
 	uint64_t deadline_ns = send_inherited_ns();
 	int64_t left;
@@ -116,14 +162,35 @@ static int64_t within_deadline(int64_t within)
 	return left < within ? left : within;
 }
 
+/* The calling worker if what runs there is near whom it asks: in its engine, and
+   has neither a deadline that goes on to others nor a chain open. */
+static inline struct local *asks_nearby(const struct request *request)
+{
+	struct local *local = local_here();
+
+	return likely(local && local_is_near(local, id_engine(request->to)))
+		       ? local
+		       : NULL;
+}
+
+static inline int enter_site(struct site *site, const struct request *request)
+{
+	struct local *local = asks_nearby(request);
+
+	if (unlikely(!local))
+		return site_enter(site, request->to);
+	site_enter_own(site, local);
+	return 0;
+}
+
 /* Enter the engine of whom is asked; *actor accepts messages. */
-static int enter(struct site *site, struct request *request,
-		 struct actor **actor)
+static inline int enter(struct site *site, struct request *request,
+			struct actor **actor)
 {
 	int error = request_check(request);
 
 	if (!error)
-		error = site_enter(site, request->to);
+		error = enter_site(site, request);
 	if (error)
 		return error;
 	*actor = engine_actor(site->engine, request->to);
@@ -141,8 +208,8 @@ static int enter(struct site *site, struct request *request,
 #define ASK_NS ROTA_S(5)
 
 /* What ROTA_DEFAULT stands for where this actor is asked. */
-static int64_t default_within(const struct site *site, rota_id to,
-			      const struct actor *actor)
+static __attribute__((noinline)) int64_t
+default_within(const struct site *site, rota_id to, const struct actor *actor)
 {
 	/* [A1] pairs with make_live() */
 	AO_t signal = AO_load_acquire(&actor->xsignal);
@@ -159,37 +226,45 @@ static int64_t default_within(const struct site *site, rota_id to,
 }
 
 /* In the engine of whom is asked: how long that may take. */
-static void settle_time(const struct site *site, struct request *request,
-			const struct actor *actor)
+static inline void settle_time(const struct site *site, struct request *request,
+			       const struct actor *actor)
 {
 	if (unlikely(request->has_deadline))
 		return;
 	if (unlikely(request->within == ROTA_DEFAULT))
 		request->within = default_within(site, request->to, actor);
-	request->within = within_deadline(request->within);
+	if (unlikely(!asks_nearby(request)))
+		request->within = within_deadline(request->within);
 }
 
 /* ---- one that waits ---- */
 
-/* The wait is over; the outcome, and the cell is given up. */
-static int conclude(struct site *site, struct ask *ask, int error)
+/* It is DONE: the outcome. */
+static inline int take_outcome(struct site *site, struct ask *ask)
+{
+	int outcome = ask->outcome;
+
+	/* Relaxed: DONE is ours. */
+	last_detail.progress = ask_progress(AO_load(&ask->xword));
+	last_detail.length = ask->length;
+	if (unlikely(outcome == 0 && ask->length < ask->reply_size))
+		memset((char *)ask->reply + ask->length, 0,
+		       ask->reply_size - ask->length);
+	ask_close(site, ask);
+	return outcome;
+}
+
+/* The wait has ended without an answer, for that reason. */
+static __attribute__((noinline)) int do_without(struct site *site,
+						struct ask *ask, int error)
 {
 	rota_id handler = ask_handler(ask);
 	uint64_t token = ask_token(site, ask);
 	bool withdrawn = error != -ETIMEDOUT;
 	AO_t word;
 
-	if (likely(ask_is_done(ask)) || !ask_leave(ask, withdrawn, &word)) {
-		/* Relaxed: DONE is ours. */
-		last_detail.progress = ask_progress(AO_load(&ask->xword));
-		last_detail.length = ask->length;
-		error = ask->outcome;
-		if (error == 0 && ask->length < ask->reply_size)
-			memset((char *)ask->reply + ask->length, 0,
-			       ask->reply_size - ask->length);
-		ask_close(site, ask);
-		return error;
-	}
+	if (!ask_leave(ask, withdrawn, &word))
+		return take_outcome(site, ask);
 	last_detail.progress = ask_progress(word);
 	if (withdrawn && word & ASK_STARTED) {
 		site_step_out(site);
@@ -197,6 +272,14 @@ static int conclude(struct site *site, struct ask *ask, int error)
 		site_step_in(site);
 	}
 	return error;
+}
+
+/* The wait is over; the outcome, and the cell is given up. */
+static inline int conclude(struct site *site, struct ask *ask, int error)
+{
+	if (likely(ask_is_done(ask)))
+		return take_outcome(site, ask);
+	return do_without(site, ask, error);
 }
 
 static bool is_far(const struct await *await, const struct site *site)
@@ -244,33 +327,58 @@ static int call_when_room(struct site *site, struct ask *ask,
 	return conclude(site, ask, error);
 }
 
+/* It was not pushed, and nobody has seen it; @await has begun. */
+static __attribute__((noinline)) int
+call_otherwise(struct site *site, struct ask *ask, struct actor *actor,
+	       const struct request *request, struct message *message,
+	       struct await *await, enum mailbox_push pushed)
+{
+	ask_open(ask, 0);
+	await_end(await, 0, site);
+	if (pushed == MAILBOX_FULL)
+		return call_when_room(site, ask, actor, request, message,
+				      await->deadline_ns);
+	message_discard(site->engine, site->cache, message);
+	ask_close(site, ask);
+	return send_refusal(actor, request->to);
+}
+
+static inline enum mailbox_push push(struct actor *actor,
+				     struct message *message)
+{
+	return mailbox_push(&actor->xmail, message, actor_capacity(actor),
+			    mailbox_flags_of(message));
+}
+
 /* Push the request, with its wait begun. */
 static int call_now(struct site *site, struct ask *ask, struct actor *actor,
 		    const struct request *request, struct message *message,
 		    struct await *await)
 {
-	enum mailbox_push pushed =
-		mailbox_push(&actor->xmail, message, actor_capacity(actor),
-			     mailbox_flags_of(message));
+	enum mailbox_push pushed = push(actor, message);
 	int error;
 
-	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED)) {
-		/* Nobody has seen it. */
-		ask_open(ask, 0);
-		await_end(await, 0, site);
-		if (pushed == MAILBOX_FULL)
-			return call_when_room(site, ask, actor, request,
-					      message, await->deadline_ns);
-		message_discard(site->engine, site->cache, message);
-		ask_close(site, ask);
-		return send_refusal(actor, request->to);
-	}
+	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
+		return call_otherwise(site, ask, actor, request, message, await,
+				      pushed);
 	if (pushed == MAILBOX_AWAKENED)
 		site_schedule(site, actor);
 	last_detail.progress = ROTA_ASK_SENT;
 	await_enter(await, NULL, NULL);
 	error = await_end(await, 0, site);
 	return conclude(site, ask, error);
+}
+
+/* What others may know of it while it is open. */
+static inline void describe(struct ask *ask, const struct request *request,
+			    rota_id asker, uint64_t deadline_ns)
+{
+	ask->tag = (uint16_t)request->tag;
+	ask->is_closure = request->run != NULL;
+	ask->asker = asker;
+	ask->deadline_ns = deadline_ns;
+	/* Relaxed: opening it publishes it. */
+	AO_store(&ask->xaim, request->to);
 }
 
 static int call(struct site *site, struct actor *actor,
@@ -296,15 +404,9 @@ static int call(struct site *site, struct actor *actor,
 	}
 	ask->reply = reply;
 	ask->reply_size = reply_size;
-	ask->length = 0;
-	ask->tag = (uint16_t)request->tag;
-	ask->is_closure = request->run != NULL;
-	ask->asker = asker;
-	ask->deadline_ns = await.deadline_ns;
+	describe(ask, request, asker, await.deadline_ns);
 	ask->ticket = wait_ticket_copy(&await.waiter.ticket);
 	ask->is_far = is_far(&await, site);
-	/* Relaxed: opening it publishes it. */
-	AO_store(&ask->xaim, request->to);
 	ask_open(ask, ASK_WATCHED);
 	await.token = ask_token(site, ask);
 	message = request_pack(site, request, asker, await.token,
@@ -315,6 +417,108 @@ static int call(struct site *site, struct actor *actor,
 	ask_close(site, ask);
 	return -ENOMEM;
 }
+
+/* ---- the same, of a turn that is near ---- */
+
+/* The step from the asker to whom it waits for, by its open ask. */
+static inline struct step step_of(const struct ask *ask,
+				  const struct request *request, uint64_t token)
+{
+	return (struct step){
+		.from = ask->asker,
+		.to = request->to,
+		.edge = EDGE_ASK,
+		.ticket = wait_ticket_copy(&ask->ticket),
+		.token = token,
+	};
+}
+
+/* The request was not pushed, or there is none: the wait is taken back. */
+static __attribute__((noinline)) int
+fail_near(struct site *site, struct ask *ask, struct actor *actor,
+	  const struct request *request, struct message *message,
+	  enum mailbox_push pushed)
+{
+	struct await await = {.state = AWAIT_BEGUN,
+			      .waiter.ticket = ask->ticket,
+			      .wait = ask->ticket.wait,
+			      .turn = site->local,
+			      .deadline_ns = ask->deadline_ns};
+
+	if (message)
+		return call_otherwise(site, ask, actor, request, message,
+				      &await, pushed);
+	await_end(&await, 0, site);
+	ask_close(site, ask);
+	return -ENOMEM;
+}
+
+/* Push the request, with its wait begun and the ask open. */
+static inline int push_near(struct site *site, struct ask *ask,
+			    struct actor *actor, const struct request *request)
+{
+	uint64_t token = ask_token(site, ask);
+	struct step step = step_of(ask, request, token);
+	enum mailbox_push pushed = MAILBOX_FULL;
+	struct message *message;
+
+	if (likely(is_small(request)))
+		message = pack_small(site, request, ask->asker, token,
+				     ask->deadline_ns);
+	else
+		message = request_pack(site, request, ask->asker, token,
+				       ask->deadline_ns);
+	if (likely(message != NULL))
+		pushed = push(actor, message);
+	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
+		return fail_near(site, ask, actor, request, message, pushed);
+	if (likely(pushed == MAILBOX_AWAKENED))
+		site_schedule(site, actor);
+	last_detail.progress = ROTA_ASK_SENT;
+	return conclude(
+		site, ask,
+		await_answer(site->local, actor, &step, ask->deadline_ns));
+}
+
+/* What call() does, where all that it finds out is known. */
+static int call_near(struct site *site, struct actor *actor,
+		     const struct request *request, void *reply,
+		     size_t reply_size)
+{
+	struct local *local = site->local;
+	struct ask *ask = ask_get(site, ASK_CALL);
+	uint64_t deadline_ns = CLOCK_NEVER;
+	int error;
+
+	if (unlikely(!ask))
+		return -ENOMEM;
+	/* A look at the clock would be a good part of the rest of this. */
+	if (request->within != CLOCK_FOREVER)
+		deadline_ns =
+			crew_deadline(&site->engine->crew, request->within);
+	error = await_turn(local, &ask->ticket);
+	if (unlikely(error)) {
+		ask_put(site, ask);
+		return error;
+	}
+	ask->reply = reply;
+	ask->reply_size = reply_size;
+	describe(ask, request, local->turn.self, deadline_ns);
+	ask_open(ask, ASK_WATCHED);
+	return push_near(site, ask, actor, request);
+}
+
+/* Is it a turn, of the engine where it asks, and not its own actor? */
+static inline bool is_near(const struct site *site,
+			   const struct request *request)
+{
+	const struct local *local = site->local;
+
+	return likely(local && local->turn.self != ROTA_NONE &&
+		      !local->turn.job && local->turn.self != request->to);
+}
+
+/* ---- */
 
 int request_call(struct request *request, void *reply, size_t reply_size)
 {
@@ -329,10 +533,12 @@ int request_call(struct request *request, void *reply, size_t reply_size)
 	if (error)
 		return error;
 	settle_time(&site, request, actor);
-	if (request->within > 0)
-		error = call(&site, actor, request, reply, reply_size);
-	else
+	if (unlikely(request->within <= 0))
 		error = -ETIMEDOUT;
+	else if (is_near(&site, request))
+		error = call_near(&site, actor, request, reply, reply_size);
+	else
+		error = call(&site, actor, request, reply, reply_size);
 	site_leave(&site);
 	return error;
 }
@@ -448,11 +654,7 @@ static int start(struct site *site, struct site *home, struct ask *ask,
 	int error;
 
 	ask->length = 0;
-	ask->tag = (uint16_t)request->tag;
-	ask->is_closure = request->run != NULL;
-	ask->asker = asker;
-	/* Relaxed: opening it publishes it. */
-	AO_store(&ask->xaim, request->to);
+	describe(ask, request, asker, deadline_ns);
 	if (ask->kind == ASK_NOTICE)
 		open_then(home->local, ask);
 	else

@@ -97,19 +97,24 @@ void turn_leaves_wait(struct local *local)
 #define NO_WORKER ((AO_t)UINT32_MAX)
 
 /* What rota_status() tells of the wait that begins. */
-static void note_wait(struct local *local, bool roams)
+static inline void note_in(struct cold *cold, struct local *local, AO_t number)
 {
 	struct turn *turn = &local->turn;
-	/* Relaxed: our own life; turn_may_wait() has made the block. */
-	struct cold *cold = cold_at(
-		local->engine, signal_cold(AO_load(&turn->actor->xsignal)));
-	AO_t number = roams ? NO_WORKER : local->worker.number;
 	/* Not ours, if this turn has none in hand. */
 	AO_t tag = turn->message ? closure_tag(message_look(turn->message)) : 0;
 
 	/* Relaxed: see struct cold. */
 	AO_store(&cold->xsince_ns, watch_now_ns(local->engine));
 	AO_store(&cold->xabout, number << 32 | tag);
+}
+
+static void note_wait(struct local *local, bool roams)
+{
+	/* Relaxed: our own life; turn_may_wait() has made the block. */
+	AO_t signal = AO_load(&local->turn.actor->xsignal);
+
+	note_in(cold_at(local->engine, signal_cold(signal)), local,
+		roams ? NO_WORKER : local->worker.number);
 }
 
 /*
@@ -129,15 +134,16 @@ static inline void save(struct turn *saved, const struct turn *turn)
 	saved->xjob = AO_load(&turn->xjob); /* relaxed: as above */
 }
 
-void turn_pack(struct local *local, struct luggage *luggage)
+static inline void pack(struct local *local, struct luggage *luggage)
 {
 	save(&luggage->turn, &local->turn);
 	luggage->asks = local->asks;
 	luggage->near = local->near;
-	luggage->region = local->region;
 	luggage->outside = local->outside;
-	if (unlikely(local->turn.marks & TURN_BLOCKS))
+	if (unlikely(local->turn.marks & TURN_BLOCKS)) {
+		luggage->region = local->region;
 		blocking_pause(local);
+	}
 	turn_set_self(&local->turn, ROTA_NONE);
 	turn_set_job(&local->turn, NULL);
 	local->asks = NULL;
@@ -145,7 +151,12 @@ void turn_pack(struct local *local, struct luggage *luggage)
 	local->near = local->usual;
 }
 
-static void restore(struct turn *turn, const struct turn *saved)
+void turn_pack(struct local *local, struct luggage *luggage)
+{
+	pack(local, luggage);
+}
+
+static inline void restore(struct turn *turn, const struct turn *saved)
 {
 	turn->actor = saved->actor;
 	turn->peeked = saved->peeked;
@@ -157,7 +168,7 @@ static void restore(struct turn *turn, const struct turn *saved)
 	turn_set_self(turn, saved->self);
 }
 
-void turn_unpack(struct local *local, const struct luggage *luggage)
+static inline void unpack(struct local *local, const struct luggage *luggage)
 {
 	restore(&local->turn, &luggage->turn);
 	local->near = luggage->near;
@@ -167,6 +178,11 @@ void turn_unpack(struct local *local, const struct luggage *luggage)
 		local->asks->prev = &local->asks;
 	if (unlikely(local->turn.marks & TURN_BLOCKS))
 		blocking_resume(local, luggage->region);
+}
+
+void turn_unpack(struct local *local, const struct luggage *luggage)
+{
+	unpack(local, luggage);
 }
 
 struct local *turn_block(struct local *local, struct wait_ticket ticket,
@@ -180,18 +196,47 @@ struct local *turn_block(struct local *local, struct wait_ticket ticket,
 	if (local->turn.self != ROTA_NONE &&
 	    !(local->turn.marks & TURN_ABANDONED))
 		note_wait(local, roams);
-	turn_pack(local, &luggage);
+	pack(local, &luggage);
 	if (roams)
 		local = (struct local *)worker_block_roaming(
 			&local->worker, ticket, deadline_ns);
 	else
 		worker_block(&local->worker, ticket, deadline_ns);
-	turn_unpack(local, &luggage);
+	unpack(local, &luggage);
 	worker_leave_hand(&local->worker, was);
 	return local;
 }
 
 /* ---- who waits ---- */
+
+/* The turn has waited before, and holds nothing back: it may wait as it is. */
+static inline bool is_settled(struct local *local)
+{
+	const struct turn *turn = &local->turn;
+	AO_t was = worker_enter_hand(&local->worker);
+	bool is =
+		(turn->marks & (TURN_WAITED | TURN_ABANDONED)) == TURN_WAITED &&
+		!turn->peeked && turn->due == 0;
+
+	worker_leave_hand(&local->worker, was);
+	return is && !local->chain.is_open;
+}
+
+static __attribute__((noinline)) int settle(struct local *local)
+{
+	int error = turn_may_wait(local);
+
+	turn_settle(local);
+	return error;
+}
+
+/* It is about to wait. 0, or as turn_may_wait(). */
+static inline int prepare(struct local *local)
+{
+	if (likely(is_settled(local)))
+		return worker_prepare_block(&local->worker);
+	return settle(local);
+}
 
 static int choose_turn(struct await *await, struct local *local, int64_t within,
 		       struct site *site)
@@ -207,8 +252,7 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 			? CLOCK_NEVER
 			: crew_deadline(&local->engine->crew, within);
 	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
-	error = turn_may_wait(local);
-	turn_settle(local);
+	error = prepare(local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;
 	if (unlikely(site->may_move) && !error && process_may_move(local)) {
@@ -276,7 +320,7 @@ static int see_through(struct await *await, struct site *site)
 			   await->deadline_ns);
 	if (unlikely(await->roams))
 		site_follow(site, await->turn);
-	return wait_end(await->wait);
+	return wait_result(await->wait);
 }
 
 /* Nobody else knows of it; but a stop may have been faster. */
@@ -349,4 +393,132 @@ int await_end(struct await *await, int outcome, struct site *site)
 	}
 	await->state = AWAIT_OVER;
 	return outcome;
+}
+
+/* ---- a turn that asks ---- */
+
+int await_turn(struct local *local, struct wait_ticket *ticket)
+{
+	int error = prepare(local);
+
+	if (likely(!error) &&
+	    unlikely(!wait_begin(&local->worker.stack->wait, ticket)))
+		error = -ECANCELED;
+	return error;
+}
+
+/* For whom the turn waits if it waits now: the token of the request in hand, 0 if
+   that is none. False: it takes more than a look to tell. */
+static inline bool knows_behalf(const struct local *local, uint64_t *behalf)
+{
+	struct message *message = local->turn.message;
+	const struct message_extension *extension;
+
+	*behalf = 0;
+	/* Not ours, if this turn has none in hand. */
+	if (!message ||
+	    !(message_look(message).flags & (MESSAGE_EXTENDED | MESSAGE_READ)))
+		return true;
+	extension = message_extension(message);
+	if (!extension || message->flags & MESSAGE_READ || extension->taken)
+		return false;
+	*behalf = extension->token;
+	return !*behalf || id_engine(*behalf) == local->number;
+}
+
+/* All that others see of a wait: the edge, and what rota_status() tells. */
+static inline void publish(struct local *local, const struct step *step,
+			   uint64_t behalf)
+{
+	struct cold *cold = cold_lock_own(local);
+
+	if (unlikely(!cold))
+		return;
+	cycle_set_edge(cold, step, behalf);
+	note_in(cold, local, local->worker.number);
+	cold_unlock(cold);
+}
+
+/*
+ * turn_pack(), worker_block() and turn_unpack() for a turn that has settled, and
+ * is in no blocking region: nothing is peeked or due, and no task has its place.
+ */
+static inline void block_settled(struct local *local, struct wait_ticket ticket,
+				 uint64_t deadline_ns)
+{
+	struct turn *turn = &local->turn;
+	struct actor *actor = turn->actor;
+	struct message *message = turn->message;
+	rota_id self = turn->self;
+	/* Relaxed: the owner's own; alone, see save(). */
+	uint32_t marks = AO_int_load(&turn->marks);
+	int reason = turn->reason;
+	unsigned near = local->near;
+	struct ask *asks = local->asks;
+	struct site *outside = local->outside;
+
+	turn_set_self(turn, ROTA_NONE);
+	local->asks = NULL;
+	local->outside = NULL;
+	local->near = local->usual;
+	worker_block(&local->worker, ticket, deadline_ns);
+	turn->actor = actor;
+	turn->peeked = 0;
+	turn->marks = marks;
+	turn->reason = reason;
+	turn_set_due(turn, 0);
+	turn_set_message(turn, message);
+	turn_set_self(turn, self);
+	local->near = near;
+	local->outside = outside;
+	local->asks = asks;
+	if (unlikely(asks != NULL))
+		asks->prev = &local->asks;
+}
+
+/* Step by step. */
+static __attribute__((noinline)) void block_specially(struct local *local,
+						      const struct step *step,
+						      uint64_t deadline_ns)
+{
+	int error = cycle_add_edge(local, step);
+
+	if (error && wait_claim(step->ticket))
+		wait_finish(step->ticket.wait, error);
+	turn_block(local, step->ticket, deadline_ns, false);
+}
+
+/* The edge leads to one that has waited before: look on. */
+static __attribute__((noinline)) void block_after_walk(struct local *local,
+						       const struct step *step,
+						       uint64_t deadline_ns)
+{
+	cycle_walk(local, step);
+	turn_block(local, step->ticket, deadline_ns, false);
+}
+
+int await_answer(struct local *local, const struct actor *target,
+		 const struct step *step, uint64_t deadline_ns)
+{
+	AO_t was = worker_enter_hand(&local->worker);
+	uint64_t behalf;
+
+	if (unlikely(local->turn.marks & (TURN_ABANDONED | TURN_BLOCKS) ||
+		     !knows_behalf(local, &behalf))) {
+		worker_leave_hand(&local->worker, was);
+		block_specially(local, step, deadline_ns);
+		return wait_result(step->ticket.wait);
+	}
+	publish(local, step, behalf);
+	if (unlikely(behalf && ask_is_withdrawn(local->engine, behalf)) &&
+	    wait_claim(step->ticket))
+		wait_finish(step->ticket.wait, -ECANCELED);
+	if (unlikely(!cycle_stands_alone(local->engine, target, step->to))) {
+		worker_leave_hand(&local->worker, was);
+		block_after_walk(local, step, deadline_ns);
+	} else {
+		block_settled(local, step->ticket, deadline_ns);
+		worker_leave_hand(&local->worker, was);
+	}
+	return wait_result(step->ticket.wait);
 }

@@ -76,6 +76,15 @@ void await_enter_list(struct await *await, AO_TS_t *lock, struct waiters *list);
 int await_end(struct await *await, int outcome, struct site *site);
 
 /*
+ * The two for a turn that asks somebody of its own engine, and whose ask leads to
+ * the ticket: await_turn() begins the wait, await_answer() enters it and stays
+ * until it has ended. Errors as above; but not the caller's own actor.
+ */
+int await_turn(struct local *local, struct wait_ticket *ticket);
+int await_answer(struct local *local, const struct actor *target,
+		 const struct step *step, uint64_t deadline_ns);
+
+/*
  * A turn, or a task, is about to wait: it enters itself where a stop finds it.
  * 0, -ENOMEM, -ECANCELED (it has been stopped), -ESRCH (as above).
  */

@@ -18,11 +18,6 @@
 
 #include <errno.h>
 
-struct cold *cold_at(struct engine *engine, uint32_t number)
-{
-	return slabs_cell(engine->records.xentry, number);
-}
-
 void cold_carve(void *block, uint32_t number, uint32_t parameter)
 {
 	struct cold *cold = block;
@@ -36,11 +31,6 @@ void cold_carve(void *block, uint32_t number, uint32_t parameter)
 void cold_release(struct engine *engine, struct cache *cache, struct cold *cold)
 {
 	pool_put(&engine->colds, &cache->colds, cold);
-}
-
-void cold_unlock(struct cold *cold)
-{
-	spin_unlock(&cold->xlock);
 }
 
 static struct cold *cold_new(struct site *site, rota_id owner)
@@ -153,13 +143,4 @@ struct cold *cold_lock(struct site *site, struct actor *actor, rota_id id,
 	spin_unlock(&cold->xlock);
 	*error = -ESRCH;
 	return NULL;
-}
-
-struct cold *cold_lock_own(struct local *local)
-{
-	struct turn *turn = &local->turn;
-	struct site own = site_of(local);
-	int error;
-
-	return cold_lock(&own, turn->actor, turn->self, false, &error);
 }

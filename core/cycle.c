@@ -745,17 +745,7 @@ uint64_t cycle_behalf(const struct local *local)
 	return extension ? extension->token : 0;
 }
 
-void cycle_set_edge(struct cold *cold, const struct step *step, uint64_t behalf)
-{
-	cold->edge = step->edge;
-	cold->edge_ticket = wait_ticket_copy(&step->ticket);
-	cold->edge_to = step->to;
-	cold->edge_ends = step->ends;
-	cold->edge_token = step->token;
-	cold->behalf = behalf;
-}
-
-static uint64_t set_edge(struct local *local, const struct step *step)
+static inline uint64_t set_edge(struct local *local, const struct step *step)
 {
 	uint64_t behalf = cycle_behalf(local);
 	struct cold *cold = cold_lock_own(local);
@@ -832,39 +822,43 @@ static void hand_over_other(rota_id start)
 	leave(&site, cold);
 }
 
-/*
- * Who has no cold block has never waited. If it is about to, it makes one first
- * and then locks ours: it did so before us, and its block is seen here, or it
- * sees our edge.
- */
 static bool never_waited(const struct local *local, rota_id id)
 {
 	const struct actor *actor;
-	AO_t signal;
 
 	if (id_engine(id) != local->number)
 		return false;
 	actor = engine_actor(local->engine, id);
-	if (!actor)
-		return false;
-	/* [A1] pairs with cold_install(); after [L1] of our own block */
-	signal = AO_load_acquire(&actor->xsignal);
-	return signal_lives(signal, id) && signal_cold(signal) == 0;
+	return actor && cycle_never_waited(actor, id);
 }
 
-int cycle_add_edge(struct local *local, const struct step *step)
+bool cycle_waits_for_none(struct engine *engine, const struct actor *actor,
+			  rota_id id)
+{
+	/* [A1] pairs with cold_install(); after [L1] of the caller's block */
+	AO_t signal = AO_load_acquire(&actor->xsignal);
+	struct cold *cold;
+	struct step step;
+	bool alone;
+
+	if (!signal_lives(signal, id) || !signal_cold(signal))
+		return false;
+	cold = cold_at(engine, signal_cold(signal));
+	spin_lock(&cold->xlock);
+	step.edge = cold->edge;
+	step.ticket = cold->edge_ticket;
+	alone = cold->owner == id && !cold->run && !holds(&step);
+	cold_unlock(cold);
+	return alone;
+}
+
+__attribute__((noinline)) void cycle_walk(struct local *local,
+					  const struct step *step)
 {
 	struct fork forks[FEW_FORKS];
 	struct walk walk, round;
-	uint64_t behalf = set_edge(local, step);
 	enum way way;
 
-	if (unlikely(turn_only_reads(local)))
-		note_reading(local, step, behalf);
-	if (unlikely(behalf && cycle_is_withdrawn(behalf)))
-		return -ECANCELED;
-	if (step->edge == EDGE_ANY || likely(never_waited(local, step->to)))
-		return 0;
 	walk_begin(&walk, step->from, step->ticket, forks, FEW_FORKS);
 	note_step(&walk, step);
 	way = search(&walk, TURN_STEPS - 1);
@@ -874,6 +868,18 @@ int cycle_add_edge(struct local *local, const struct step *step)
 		give_up(&round, step);
 	if (is_to_be_continued(&walk, way))
 		cycle_hand_over(local);
+}
+
+int cycle_add_edge(struct local *local, const struct step *step)
+{
+	uint64_t behalf = set_edge(local, step);
+
+	if (unlikely(turn_only_reads(local)))
+		note_reading(local, step, behalf);
+	if (unlikely(behalf && cycle_is_withdrawn(behalf)))
+		return -ECANCELED;
+	if (step->edge != EDGE_ANY && unlikely(!never_waited(local, step->to)))
+		cycle_walk(local, step);
 	return 0;
 }
 

@@ -129,8 +129,47 @@ int cycle_add_edge(struct local *local, const struct step *step);
 void cycle_look(rota_id start);
 
 /* Under the lock of its actor's cold block: the edge is this one now. */
-void cycle_set_edge(struct cold *cold, const struct step *step,
-		    uint64_t behalf);
+static inline void cycle_set_edge(struct cold *cold, const struct step *step,
+				  uint64_t behalf)
+{
+	cold->edge = step->edge;
+	cold->edge_ticket = wait_ticket_copy(&step->ticket);
+	cold->edge_to = step->to;
+	cold->edge_ends = step->ends;
+	cold->edge_token = step->token;
+	cold->behalf = behalf;
+}
+
+/*
+ * The rest of cycle_add_edge() for a turn that has set its edge, where the actor
+ * that it waits for may wait, too: look where that leads, and open a circle.
+ */
+void cycle_walk(struct local *local, const struct step *step);
+
+/* Does an actor of this engine wait for nobody, so that no way leads on from
+   there? If it is about to wait, it finds the edge that the caller has set. */
+bool cycle_waits_for_none(struct engine *engine, const struct actor *actor,
+			  rota_id id);
+
+/*
+ * Who has no cold block has never waited. If it is about to, it makes one first
+ * and then locks ours: it did so before we set our edge, and its block is seen
+ * here, or it sees our edge.
+ */
+static inline bool cycle_never_waited(const struct actor *actor, rota_id id)
+{
+	/* [A1] pairs with cold_install(); after [L1] of our own block */
+	AO_t signal = AO_load_acquire(&actor->xsignal);
+
+	return signal_lives(signal, id) && signal_cold(signal) == 0;
+}
+
+static inline bool cycle_stands_alone(struct engine *engine,
+				      const struct actor *actor, rota_id id)
+{
+	return likely(cycle_never_waited(actor, id)) ||
+	       cycle_waits_for_none(engine, actor, id);
+}
 
 /*
  * On behalf of which ask the turn does what it does: the token of the request

@@ -216,6 +216,14 @@ struct local {
 	struct cache cache;
 };
 
+/* Is that its engine, and is there neither a deadline that what the turn sends
+   inherits nor a chain that has to go first? */
+static inline bool local_is_near(const struct local *local, unsigned engine)
+{
+	return local->near == engine ||
+	       (local->near == NEAR_NOTED && local->number == engine);
+}
+
 /* Queries of an actor type, by tag: those that share a class share an estimate
    of how long they take. */
 #define READ_CLASSES 8
@@ -420,7 +428,24 @@ int site_look(unsigned number, struct engine **engine,
 	      struct thread_record **record);
 void site_end_look(struct thread_record *record);
 
-/* Inside a worker's own engine nothing has to be entered. */
+/*
+ * Inside a worker's own engine nothing has to be entered. Field by field: what is
+ * built elsewhere and copied in wide pieces would have to wait for the narrow
+ * stores that built it.
+ */
+static inline void site_enter_own(struct site *site, struct local *local)
+{
+	site->engine = local->engine;
+	site->cache = &local->cache;
+	site->local = local;
+	site->shard = NULL;
+	site->record = NULL;
+	site->awakened = NULL;
+	site->is_outside = false;
+	site->may_move = false;
+}
+
+/* The same, for whoever needs no haste. */
 static inline struct site site_of(struct local *local)
 {
 	return (struct site){.engine = local->engine,

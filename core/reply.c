@@ -56,11 +56,15 @@ static int outcome_of(int result)
 
 static int answer(uint64_t token, int outcome, const void *reply, size_t length)
 {
-	struct site site = site_here();
 	struct answer all = {outcome, reply, outcome == 0 ? length : 0};
+	struct local *local = local_here();
+	struct site site;
 
-	if (site.local)
-		chain_close(site.local);
+	if (local)
+		chain_close(local);
+	if (likely(local && local->number == id_engine(token)))
+		return ask_answer_near(local, token, all);
+	site = site_here();
 	return ask_answer(&site, token, &all);
 }
 

@@ -580,26 +580,44 @@ static int call_closure(struct actor *actor, struct message *message)
 	return closure_function(message)(actor_state(actor), capture);
 }
 
-/* The same, and more, for a message that is OWNED, EXTENDED or a CLOSURE. */
-__attribute__((noinline)) int
-turn_call(struct local *local, struct actor *actor, struct message *message)
+/* A request without a deadline, of a turn in this engine, that is open: it has
+   begun. */
+static inline bool begins(struct local *local,
+			  const struct message_extension *request)
+{
+	return request->deadline_ns == CLOCK_NEVER && request->token &&
+	       id_engine(request->token) == local->number &&
+	       ask_try_begin(local, request->token);
+}
+
+/*
+ * The same, and more, for a message that is OWNED, EXTENDED or a CLOSURE. @flags:
+ * those of them that it has; where they are known the rest is left out.
+ */
+static inline int call_any(struct local *local, struct actor *actor,
+			   struct message *message, unsigned flags)
 {
 	struct behaviour *behaviour = (struct behaviour *)actor->task.class;
-	bool is_request = false;
+	struct message_extension *request = NULL;
 	int result;
 
-	if (message->flags & MESSAGE_EXTENDED) {
-		local->refused = reply_begin(local, message);
-		if (local->refused)
-			return ROTA_UNKNOWN;
-		is_request = message_extension(message)->token != 0;
-		if (message_extension(message)->deadline_ns != CLOCK_NEVER)
-			local->near = NEAR_NONE;
+	if (flags & MESSAGE_EXTENDED) {
+		request = message_extension(message);
+		local->refused = 0;
+		if (unlikely(!begins(local, request))) {
+			local->refused = reply_begin(local, message);
+			if (local->refused)
+				return ROTA_UNKNOWN;
+			if (request->deadline_ns != CLOCK_NEVER)
+				local->near = NEAR_NONE;
+			if (!request->token)
+				request = NULL;
+		}
 	}
 	worker_step_out(&local->worker);
-	if (message->flags & MESSAGE_CLOSURE)
+	if (flags & MESSAGE_CLOSURE)
 		result = call_closure(actor, message);
-	else if (message->flags & MESSAGE_OWNED)
+	else if (flags & MESSAGE_OWNED)
 		result = call_owned(behaviour, actor, message);
 	else
 		result = behaviour->handle(actor_state(actor), message->tag,
@@ -610,10 +628,17 @@ turn_call(struct local *local, struct actor *actor, struct message *message)
 	local->near = local->usual;
 	/* If it is not in hand any more it has been answered. Whoever asked one
 	   that was abandoned is told by who did that. */
-	return is_request && !(local->turn.marks &
-			       (TURN_SWAPPED | TURN_ABANDONED))
-		       ? reply_end(local, message, result)
-		       : result;
+	if (!request || local->turn.marks & (TURN_SWAPPED | TURN_ABANDONED))
+		return result;
+	if (!request->token && result != ROTA_UNKNOWN) /* likewise */
+		return 0;
+	return reply_end(local, message, result);
+}
+
+__attribute__((noinline)) int
+turn_call(struct local *local, struct actor *actor, struct message *message)
+{
+	return call_any(local, actor, message, message->flags);
 }
 
 /* Call the handler with the message in hand; what it sent is out then. */
@@ -1166,7 +1191,11 @@ static __attribute__((noinline)) void run_peek(struct local *local, AO_t word)
 	turn->peeked = word;
 	turn_set_message(turn, message);
 	actor_count(actor);
-	result = call_handler(local, actor, message);
+	if (likely((message->flags & (MESSAGE_EXTENDED | MESSAGE_OWNED |
+				      MESSAGE_CLOSURE)) == MESSAGE_EXTENDED))
+		result = call_any(local, actor, message, MESSAGE_EXTENDED);
+	else
+		result = call_handler(local, actor, message);
 	if (unlikely(result < 0 || turn->marks & MARKS_OUT_OF_PLACE ||
 		     !turn->peeked || message->flags & ~FLAGS_IN_PLACE ||
 		     !take_and_idle(actor, word))) {

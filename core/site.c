@@ -37,20 +37,6 @@ static int enter_number(struct site *site, unsigned number)
 	return 0;
 }
 
-/* Field by field: what is built elsewhere and copied in wide pieces would have
-   to wait for the narrow stores that built it. */
-static inline void enter_own(struct site *site, struct local *local)
-{
-	site->engine = local->engine;
-	site->cache = &local->cache;
-	site->local = local;
-	site->shard = NULL;
-	site->record = NULL;
-	site->awakened = NULL;
-	site->is_outside = false;
-	site->may_move = false;
-}
-
 int site_enter(struct site *site, rota_id id)
 {
 	struct local *local = local_here();
@@ -58,7 +44,7 @@ int site_enter(struct site *site, rota_id id)
 	if (local)
 		chain_close(local);
 	if (local && local->number == id_engine(id)) {
-		enter_own(site, local);
+		site_enter_own(site, local);
 		return 0;
 	}
 	*site = (struct site){.engine = NULL};
@@ -74,7 +60,7 @@ int site_enter_handle(struct site *site, struct rota_engine *handle)
 	if (local)
 		chain_close(local);
 	if (local && (!handle || local->engine->handle == handle)) {
-		enter_own(site, local);
+		site_enter_own(site, local);
 		return 0;
 	}
 	*site = (struct site){.engine = NULL};

@@ -49,17 +49,10 @@ struct message *message_get_large(struct message_pools *pools,
 	return get_large(pools, magazines, length, 0, 0);
 }
 
-struct message *message_get_extended(struct message_pools *pools,
-				     struct magazine *magazines, size_t length)
+struct message *message_get_large_extended(struct message_pools *pools,
+					   struct magazine *magazines,
+					   size_t length)
 {
-	size_t lead = sizeof(struct message_extension);
-	struct message *message;
-
-	if (length > MESSAGE_INLINE - lead)
-		return get_large(pools, magazines, length, lead,
-				 MESSAGE_EXTENDED);
-	message = pool_get(&pools->of[0], &magazines[0]);
-	if (message)
-		message_set(message, 0, 0, MESSAGE_EXTENDED, (unsigned)length);
-	return message;
+	return get_large(pools, magazines, length,
+			 sizeof(struct message_extension), MESSAGE_EXTENDED);
 }

@@ -230,10 +230,29 @@ static inline struct owned message_owned(struct message *message)
 struct message *message_get_large(struct message_pools *pools,
 				  struct magazine *magazines, size_t length);
 
+/* The same with an extension, for more than MESSAGE_EXTENDED_INLINE bytes. */
+struct message *message_get_large_extended(struct message_pools *pools,
+					   struct magazine *magazines,
+					   size_t length);
+
+#define MESSAGE_EXTENDED_INLINE \
+	(MESSAGE_INLINE - sizeof(struct message_extension))
+
 /* A block for an extension and @length bytes; size and EXTENDED are set, the
    other fields are not. NULL if there is no memory. */
-struct message *message_get_extended(struct message_pools *pools,
-				     struct magazine *magazines, size_t length);
+static inline struct message *message_get_extended(struct message_pools *pools,
+						   struct magazine *magazines,
+						   size_t length)
+{
+	struct message *message;
+
+	if (unlikely(length > MESSAGE_EXTENDED_INLINE))
+		return message_get_large_extended(pools, magazines, length);
+	message = pool_get(&pools->of[0], &magazines[0]);
+	if (likely(message != NULL))
+		message_set(message, 0, 0, MESSAGE_EXTENDED, (unsigned)length);
+	return message;
+}
 
 /* A block for @length bytes; size is set, the other fields are not. */
 static inline struct message *message_get(struct message_pools *pools,

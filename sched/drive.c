@@ -242,9 +242,11 @@ static void begin_run(struct worker *worker, struct drive *drive, AO_t n_turns,
 	drive->end_ticks = end_ticks;
 	if (end_ticks != 0)
 		drive->until_look = 1; /* after the first turn */
-	if (drive->is_fresh)
+	if (drive->is_fresh) {
 		context_make(&stack->context, stack->low, stack->size,
 			     drive_loop, worker);
+		worker->spare_has_loop = false;
+	}
 	drive->is_fresh = false;
 }
 

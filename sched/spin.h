@@ -31,7 +31,9 @@ static inline bool spin_try_lock(AO_TS_t *lock)
 	return AO_test_and_set_acquire(lock) == AO_TS_CLEAR;
 }
 
-static inline void spin_lock(AO_TS_t *lock)
+/* Out of line: it hardly ever comes to that. */
+static __attribute__((noinline, cold, unused)) void
+spin_lock_slowly(AO_TS_t *lock)
 {
 	unsigned tries = 0;
 
@@ -41,6 +43,12 @@ static inline void spin_lock(AO_TS_t *lock)
 		else
 			spin_pause();
 	}
+}
+
+static inline void spin_lock(AO_TS_t *lock)
+{
+	if (__builtin_expect(!spin_try_lock(lock), 0))
+		spin_lock_slowly(lock);
 }
 
 static inline void spin_unlock(AO_TS_t *lock)

@@ -51,16 +51,11 @@ void worker_stand(struct worker *worker,
 		  void *context)
 {
 	struct stack *stack = worker->stack;
-	struct stack *fresh = worker->spare;
 
 	stack->saved_errno = errno;
-	worker->spare = NULL;
-	worker->stack = fresh;
 	worker->leaving = (struct departure){stack, publish, context};
 	worker_count(&worker->xwaits, 1);
-	context_make(&fresh->context, fresh->low, fresh->size, worker->loop,
-		     worker);
-	context_switch(&stack->context, &fresh->context);
+	context_switch(&stack->context, &worker_use_spare(worker)->context);
 	/* Perhaps on another thread. */
 	worker_put_retired(worker_again());
 	set_errno(stack->saved_errno);
@@ -82,7 +77,7 @@ void worker_take_up(struct worker *worker, struct stack *stack)
 	if (worker->is_searching)
 		steal_end_search(worker);
 	stack->holder = worker;
-	worker_retire(worker, left);
+	worker_retire(worker, left, false);
 	worker->stack = stack;
 	context_switch(&left->context, &stack->context);
 	__builtin_unreachable();
@@ -96,14 +91,9 @@ void worker_return_stack(struct stack *stack)
 void worker_leave_stack(struct worker *worker)
 {
 	struct stack *left = worker->stack;
-	struct stack *fresh = worker->spare;
 
-	worker->spare = NULL;
 	worker->retired = left;
-	worker->stack = fresh;
-	context_make(&fresh->context, fresh->low, fresh->size, worker->loop,
-		     worker);
-	context_switch(&left->context, &fresh->context);
+	context_switch(&left->context, &worker_use_spare(worker)->context);
 	__builtin_unreachable();
 }
 

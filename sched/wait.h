@@ -10,7 +10,8 @@
  *                                               wait_complete() -> ENDED;
  *                                               owner: wait_retract() -> IDLE
  *   CLAIMED    one winner writes the result     winner: wait_finish() -> ENDED
- *   ENDED      the owner may read the result    owner: wait_end() -> IDLE
+ *   ENDED      the owner may read the result    owner: wait_end() -> IDLE,
+ *                                               wait_begin() -> WAITING
  *
  * Every end of a wait (answer, grant, deadline, death, cancel) is a CAS away from
  * WAITING, so that exactly one wins. The sequence grows with each
@@ -82,6 +83,16 @@ bool wait_has_ended(const struct wait *wait);
 
 /* Owner: take the result; the next wait may begin. */
 int wait_end(struct wait *wait);
+
+/*
+ * The same without a read-modify-write: it stays ENDED until the next wait
+ * begins. For an owner that knows without a look that it has ended: who woke it
+ * up has told it, in an order.
+ */
+static inline int wait_result(const struct wait *wait)
+{
+	return wait->result;
+}
 
 /*
  * Owner: end a wait that it began and nobody needs. False if someone else is

@@ -8,10 +8,12 @@
  *             tasks as functions. A task that waits leaves the stack as it is,
  *             with the loop's frame below its own; the worker takes a fresh
  *             stack and starts another loop on it. When the wait has ended the
- *             worker leaves that loop, between two tasks, for good, and
- *             switches back; the task goes on, returns into the old loop, and
- *             that one carries on. The OS thread's own stack is left once at
- *             the start and seen again at the end.
+ *             worker leaves that loop, between two tasks, and switches back;
+ *             the task goes on, returns into the old loop, and that one
+ *             carries on. The stack that was left is mostly the next one that
+ *             is needed: its loop goes on then, and no other is begun. The OS
+ *             thread's own stack is left once at the start and seen again at
+ *             the end.
  *             A stack resumes on the thread where it stood (C caches the
  *             addresses of thread-locals), so its wake-up goes into that
  *             worker's inbox.
@@ -248,17 +250,12 @@ static bool inbox_push(struct worker *worker, struct stack *stack)
 	}
 }
 
-void worker_wake_stack(struct wait *wait)
+static __attribute__((noinline)) void wake_elsewhere(struct worker *worker,
+						     struct stack *stack)
 {
-	struct stack *stack = stack_of(wait);
-	struct worker *worker = stack->holder;
 	struct crew *crew = worker->crew;
 	bool is_outsider;
 
-	if (worker == worker_current) {
-		pin(worker, stack);
-		return;
-	}
 	/*
 	 * Once the stack is in the inbox its turn may end, and the crew with
 	 * it; workers of the crew itself are waited for in any case.
@@ -272,6 +269,17 @@ void worker_wake_stack(struct wait *wait)
 	if (is_outsider)
 		/* [S3] pairs with crew_fini() */
 		AO_fetch_and_sub1_full(&crew->xoutsiders);
+}
+
+void worker_wake_stack(struct wait *wait)
+{
+	struct stack *stack = stack_of(wait);
+	struct worker *worker = stack->holder;
+
+	if (likely(worker == worker_current))
+		pin(worker, stack);
+	else
+		wake_elsewhere(worker, stack);
 }
 
 void worker_nudge(struct worker *worker)
@@ -327,15 +335,32 @@ void worker_put_retired(struct worker *worker)
 		worker_publish(worker);
 }
 
-void worker_retire(struct worker *worker, struct stack *left)
+void worker_retire(struct worker *worker, struct stack *left, bool has_loop)
 {
-	if (worker->spare)
+	if (worker->spare) {
 		worker->retired = left;
-	else
+	} else {
 		worker->spare = left;
+		worker->spare_has_loop = has_loop;
+	}
 }
 
-/* Leave this stack, on which only a loop between two tasks stands, for good. */
+struct stack *worker_use_spare(struct worker *worker)
+{
+	struct stack *spare = worker->spare;
+
+	worker->spare = NULL;
+	worker->stack = spare;
+	if (unlikely(!worker->spare_has_loop))
+		context_make(&spare->context, spare->low, spare->size,
+			     worker->loop, worker);
+	return spare;
+}
+
+/*
+ * Leave this stack, on which only a loop between two tasks stands. Returns if it
+ * is the spare that is taken next, with another stack left; else never.
+ */
 static void resume(struct worker *worker)
 {
 	struct stack *stack = worker->pinned_first;
@@ -347,48 +372,58 @@ static void resume(struct worker *worker)
 	if (!stack->next)
 		worker->pinned_last = NULL;
 	worker_count(&worker->xn_pinned, (AO_t)-1);
-	worker_retire(worker, left);
+	worker_retire(worker, left, true);
 	worker->stack = stack;
 	context_switch(&left->context, &stack->context);
+	worker_step_in(worker);
+	worker_put_retired(worker);
 }
 
 int worker_prepare_block(struct worker *worker)
 {
 	worker->stack->holder = worker;
 	worker->stack->wait.wake = worker_wake_stack;
-	if (!worker->spare)
-		worker->spare =
-			stack_get(&worker->crew->stacks, &worker->stacks);
+	if (likely(worker->spare != NULL))
+		return 0;
+	worker->spare = stack_get(&worker->crew->stacks, &worker->stacks);
+	worker->spare_has_loop = false;
 	return worker->spare ? 0 : -ENOMEM;
+}
+
+/* Until somebody resumes this stack. */
+static inline void leave_standing(struct worker *worker)
+{
+	struct stack *stack = worker->stack;
+
+	worker_count(&worker->xwaits, 1);
+	stack->saved_errno = errno;
+	worker->n_standing++;
+	context_switch(&stack->context, &worker_use_spare(worker)->context);
+	worker->n_standing--;
+	errno = stack->saved_errno;
+	worker_put_retired(worker);
+}
+
+static __attribute__((noinline)) void block_until(struct worker *worker,
+						  struct wait_ticket ticket,
+						  uint64_t deadline_ns)
+{
+	struct wait_alarm alarm;
+
+	memset(&alarm, 0, sizeof(alarm));
+	alarm.ticket = ticket;
+	worker_set_alarm(worker, &alarm.alarm, deadline_ns);
+	leave_standing(worker);
+	clockwork_clear(&worker->clockwork, &alarm.alarm);
 }
 
 void worker_block(struct worker *worker, struct wait_ticket ticket,
 		  uint64_t deadline_ns)
 {
-	struct stack *stack = worker->stack;
-	struct stack *fresh = worker->spare;
-	AO_t was = worker_enter_hand(worker);
-	struct wait_alarm alarm;
-
-	if (deadline_ns != CLOCK_NEVER) {
-		memset(&alarm, 0, sizeof(alarm));
-		alarm.ticket = ticket;
-		worker_set_alarm(worker, &alarm.alarm, deadline_ns);
-	}
-	worker->spare = NULL;
-	worker->stack = fresh;
-	worker_count(&worker->xwaits, 1);
-	stack->saved_errno = errno;
-	worker->n_standing++;
-	context_make(&fresh->context, fresh->low, fresh->size, worker->loop,
-		     worker);
-	context_switch(&stack->context, &fresh->context);
-	worker->n_standing--;
-	errno = stack->saved_errno;
-	worker_put_retired(worker);
-	if (deadline_ns != CLOCK_NEVER)
-		clockwork_clear(&worker->clockwork, &alarm.alarm);
-	worker_leave_hand(worker, was);
+	if (deadline_ns == CLOCK_NEVER)
+		leave_standing(worker);
+	else
+		block_until(worker, ticket, deadline_ns);
 }
 
 /* ---- alarms ---- */
@@ -709,35 +744,35 @@ static bool has_only_ended_waits(const struct worker *worker)
 	       nest_length(&worker->nest) == 0 && !worker->home;
 }
 
-/* The next task; NULL: there is none. Returns later, and again on this stack, if
-   a wait that has ended goes first. */
-static inline struct task *choose(struct worker *worker, AO_t turns)
+/* Does a wait that has ended go first? */
+static inline bool should_resume(const struct worker *worker, AO_t turns)
 {
-	struct task *task;
+	return worker->pinned_first &&
+	       (turns % 2 == 0 || has_only_ended_waits(worker));
+}
 
-	if (unlikely(worker->pinned_first &&
-		     (turns % 2 == 0 || has_only_ended_waits(worker))))
-		resume(worker);
-	task = next_task(worker);
-	if (unlikely(!task)) {
-		if (worker->pinned_first)
-			resume(worker);
-		return NULL;
-	}
-	if (unlikely(worker->is_searching))
-		steal_end_search(worker);
-	return task;
+/* There is no task; an ended wait, maybe. */
+static __attribute__((noinline)) enum worker_step
+step_without(struct worker *worker)
+{
+	if (!worker->pinned_first)
+		return STEP_IDLE;
+	resume(worker);
+	return STEP_RAN;
 }
 
 static __attribute__((noinline)) enum worker_step
 look_and_step(struct worker *worker, AO_t turns)
 {
-	struct task *task;
+	struct task *task = NULL;
 
 	worker_plan_look(worker, look_around(worker));
-	task = choose(worker, turns);
+	if (!should_resume(worker, turns))
+		task = next_task(worker);
 	if (!task)
-		return STEP_IDLE;
+		return step_without(worker);
+	if (worker->is_searching)
+		steal_end_search(worker);
 	run_timed(worker, task);
 	return STEP_RAN;
 }
@@ -757,9 +792,15 @@ step(struct worker *worker)
 		collect_inbox(worker);
 	if (unlikely(--worker->countdown == 0))
 		return look_and_step(worker, turns);
-	task = choose(worker, turns);
+	if (unlikely(should_resume(worker, turns))) {
+		resume(worker);
+		return STEP_RAN;
+	}
+	task = next_task(worker);
 	if (unlikely(!task))
-		return STEP_IDLE;
+		return step_without(worker);
+	if (unlikely(worker->is_searching))
+		steal_end_search(worker);
 	/* Relaxed: an estimate. */
 	if (unlikely(AO_load(&task->class->xmean_ns) == 0))
 		run_timed(worker, task);

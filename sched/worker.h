@@ -111,9 +111,11 @@ struct worker {
 	uint64_t left_ns; /* when it became no member */
 	bool is_member;	  /* of the idle list: takes tasks */
 	bool is_searching;
-	bool has_hand;	    /* the two words above can be had by others */
-	bool chooses_tasks; /* chance.chooses_tasks, at hand */
-	struct home *home;  /* it runs the tasks that live here, and no others;
+	bool has_hand;	     /* the two words above can be had by others */
+	bool chooses_tasks;  /* chance.chooses_tasks, at hand */
+	bool spare_has_loop; /* a loop of ours stands on the spare, between two
+	                        tasks; if there is a spare */
+	struct home *home;   /* it runs the tasks that live here, and no others;
 	                      NULL: whatever comes, see home.h */
 
 	/* Written by the owner, read by others. */
@@ -316,7 +318,8 @@ int worker_prepare_block(struct worker *worker);
 /*
  * Leave this stack until its wait has ended (wait of worker->stack, begun by
  * the caller), or until @deadline_ns (CLOCK_NEVER: none), which ends it with
- * -ETIMEDOUT. Needs worker_prepare_block(). Returns on the same OS thread.
+ * -ETIMEDOUT. Needs worker_prepare_block(). In the hand. Returns on the same OS
+ * thread.
  */
 void worker_block(struct worker *worker, struct wait_ticket ticket,
 		  uint64_t deadline_ns);
@@ -336,8 +339,13 @@ void worker_put_retired(struct worker *worker);
 
 /* ---- for stand.c ---- */
 
-/* This stack is being left for good: it is the next spare, or to be put back. */
-void worker_retire(struct worker *worker, struct stack *left);
+/* This stack is being left: it is the next spare, or to be put back. @has_loop:
+   what stands on it is this worker's loop, between two tasks. */
+void worker_retire(struct worker *worker, struct stack *left, bool has_loop);
+
+/* The spare is the stack that runs, as soon as the caller switches to it: to the
+   loop that stands there, or to the beginning of a new one. */
+struct stack *worker_use_spare(struct worker *worker);
 
 /* worker->leaving is left: tell of it. */
 void worker_publish(struct worker *worker);
