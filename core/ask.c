@@ -24,6 +24,10 @@
  * Rejected:   a ticket of the asker's wait in the message, and no cell (one CAS
  *             less; but no way to hand the token on, to cancel a request, or to
  *             start several); cells on the asker's stack (late answers).
+ * Limits:     a cancel looks at all that the handler's actor has asked by message
+ *             on behalf of anybody, under the lock of its block; it recurses
+ *             where it goes on to another engine; and a dead letter callback
+ *             that it meets holds up whom it would tell next.
  * Read-modify-writes, of an ask that waits and is answered at once, all told: 7.
  *             Asker: wait_begin(), the push, the lock on its own cold block for
  *             the edge; one more if the receiver has such a block: its lock.
@@ -125,6 +129,26 @@ void ask_unwatch(struct ask *ask)
 	await_done(ask);
 }
 
+void ask_retract(struct site *site, struct ask *ask)
+{
+	/* Relaxed: the CAS re-checks it. */
+	AO_t word = AO_load(&ask->xword);
+
+	while (ask_state(word) == ASK_OPEN) {
+		/* [Y1] as in claim(), in whose place this is */
+		AO_t seen = AO_fetch_compare_and_swap_full(
+			&ask->xword, word, (word & ~ASK_STATE) | ASK_CLAIMED);
+
+		if (seen == word) {
+			ask_close(site, ask);
+			return;
+		}
+		word = seen;
+	}
+	await_done(ask);
+	ask_close(site, ask);
+}
+
 bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen)
 {
 	/* Relaxed: the CAS re-checks it. */
@@ -223,19 +247,20 @@ static void delist(struct ask *ask)
 
 /* Under the lock: who finds it in the list finds it open, with its alarm set;
    and who answers it has to wait before it is freed. */
-void ask_begin_behalf(struct ask *ask)
-{
-	ask->prev = NULL;
-	if (unlikely(ask->cold != NULL))
-		spin_lock(&ask->cold->xlock);
-}
-
-void ask_end_behalf(struct ask *ask)
+struct cold *ask_begin_behalf(struct ask *ask)
 {
 	struct cold *cold = ask->cold;
 
+	ask->prev = NULL;
+	if (unlikely(cold != NULL))
+		spin_lock(&cold->xlock);
+	return cold;
+}
+
+void ask_end_behalf(struct ask *ask, struct cold *cold)
+{
 	if (likely(!cold))
-		return;
+		return;			 /* it may be freed already */
 	if (cold->owner == ask->asker) { /* else it has been abandoned */
 		ask->next = cold->asked;
 		ask->prev = &cold->asked;
@@ -252,7 +277,7 @@ void ask_release_behalf(struct cold *cold)
 
 	for (ask = cold->asked; ask; ask = next) {
 		next = ask->next;
-		ask->prev = NULL; /* from here on it may be freed */
+		ask->prev = NULL; /* it may be freed as the lock is */
 	}
 	cold->asked = NULL;
 }
@@ -729,8 +754,8 @@ static struct farewell *farewell_of(struct message *message)
  */
 static struct message *leave_notice(const struct site *site, struct ask *ask)
 {
-	rota_id handler = ask_handler(ask);
 	struct message *message;
+	rota_id handler;
 	/* Relaxed: the CAS re-checks it. */
 	AO_t seen, word = AO_load(&ask->xword);
 
@@ -744,6 +769,8 @@ static struct message *leave_notice(const struct site *site, struct ask *ask)
 			&ask->xword, seen,
 			(seen & ~ASK_STATE) | ASK_LEFT | ASK_WITHDRAWN);
 	} while (word != seen);
+	/* Whoever frees it waits for the lock first. */
+	handler = ask_handler(ask);
 	*ask->prev = ask->next;
 	if (ask->next)
 		ask->next->prev = ask->prev;

@@ -234,6 +234,10 @@ bool ask_watch(struct ask *ask);
 /* Its ticket and gather are not to be touched by others any more. */
 void ask_unwatch(struct ask *ask);
 
+/* It was opened, and its request is not sent after all: free it. An engine that
+   gives up may be answering it. */
+void ask_retract(struct site *site, struct ask *ask);
+
 /*
  * Do without the answer. True: left, and the cell is the answerer's to free;
  * *seen is the word as it was. False: it is DONE, and still the asker's.
@@ -244,11 +248,13 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen);
 bool ask_take_back(struct site *site, uint64_t token);
 
 /*
- * Around the opening of an ASK_NOTICE that is made on behalf of another, as its
- * cold and behalf say: from then on whoever cancels that one finds it.
+ * Around the opening of an ASK_NOTICE, which may be made on behalf of another, as
+ * its cold and behalf say: from then on whoever cancels that one finds it. The
+ * first gives what the second takes: by then an ask on nobody's behalf may have
+ * ended, and its cell be another's.
  */
-void ask_begin_behalf(struct ask *ask);
-void ask_end_behalf(struct ask *ask);
+struct cold *ask_begin_behalf(struct ask *ask);
+void ask_end_behalf(struct ask *ask, struct cold *cold);
 
 /* Under the lock of an actor's cold block, as its life ends: what it has asked
    on behalf of others goes on. */

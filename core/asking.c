@@ -317,7 +317,7 @@ static int call_when_room(struct site *site, struct ask *ask,
 			      clock_left(crew_now_ns(crew), deadline_ns));
 
 	if (error) {
-		ask_close(site, ask);
+		ask_retract(site, ask);
 		return error == -EAGAIN ? -ETIMEDOUT : error;
 	}
 	last_detail.progress = ROTA_ASK_SENT;
@@ -327,19 +327,19 @@ static int call_when_room(struct site *site, struct ask *ask,
 	return conclude(site, ask, error);
 }
 
-/* It was not pushed, and nobody has seen it; @await has begun. */
+/* It was not pushed; @await has begun. */
 static __attribute__((noinline)) int
 call_otherwise(struct site *site, struct ask *ask, struct actor *actor,
 	       const struct request *request, struct message *message,
 	       struct await *await, enum mailbox_push pushed)
 {
-	ask_open(ask, 0);
+	ask_unwatch(ask);
 	await_end(await, 0, site);
 	if (pushed == MAILBOX_FULL)
 		return call_when_room(site, ask, actor, request, message,
 				      await->deadline_ns);
 	message_discard(site->engine, site->cache, message);
-	ask_close(site, ask);
+	ask_retract(site, ask);
 	return send_refusal(actor, request->to);
 }
 
@@ -413,8 +413,9 @@ static int call(struct site *site, struct actor *actor,
 			       await.deadline_ns);
 	if (message)
 		return call_now(site, ask, actor, request, message, &await);
+	ask_unwatch(ask);
 	await_end(&await, 0, site);
-	ask_close(site, ask);
+	ask_retract(site, ask);
 	return -ENOMEM;
 }
 
@@ -448,8 +449,9 @@ fail_near(struct site *site, struct ask *ask, struct actor *actor,
 	if (message)
 		return call_otherwise(site, ask, actor, request, message,
 				      &await, pushed);
+	ask_unwatch(ask);
 	await_end(&await, 0, site);
-	ask_close(site, ask);
+	ask_retract(site, ask);
 	return -ENOMEM;
 }
 
@@ -475,9 +477,9 @@ static inline int push_near(struct site *site, struct ask *ask,
 	if (likely(pushed == MAILBOX_AWAKENED))
 		site_schedule(site, actor);
 	last_detail.progress = ROTA_ASK_SENT;
-	return conclude(
-		site, ask,
-		await_answer(site->local, actor, &step, ask->deadline_ns));
+	return conclude(site, ask,
+			await_answer(site->local, actor, &ask->xaim, &step,
+				     ask->deadline_ns));
 }
 
 /* What call() does, where all that it finds out is known. */
@@ -638,10 +640,11 @@ static void set_alarm(struct local *local, struct ask *ask)
 
 static void open_then(struct local *local, struct ask *ask)
 {
-	ask_begin_behalf(ask);
+	struct cold *cold = ask_begin_behalf(ask);
+
 	ask_open(ask, 0);
 	set_alarm(local, ask);
-	ask_end_behalf(ask);
+	ask_end_behalf(ask, cold);
 }
 
 /* Open a cell and send the request with it. */
@@ -680,7 +683,7 @@ static int start_asking(struct site *site, struct actor *actor,
 	ask->deadline_ns = crew_deadline(&site->engine->crew, request->within);
 	error = start(site, home, ask, actor, request);
 	if (error) {
-		ask_close(home, ask);
+		ask_retract(home, ask);
 		return error;
 	}
 	note_asking(ask);
@@ -1184,7 +1187,8 @@ static int then_request(struct request *request, unsigned reply_tag,
 		return -EPERM;
 	if (reply_tag > ROTA_MAX_TAG)
 		return -EINVAL;
-	behalf = cycle_behalf(local);
+	/* A callback is nobody's handler. */
+	behalf = local->turn.marks & TURN_ASIDE ? 0 : cycle_behalf(local);
 	error = enter(&site, request, &actor);
 	if (error)
 		return error;

@@ -488,7 +488,7 @@ static __attribute__((noinline)) void block_specially(struct local *local,
 	turn_block(local, step->ticket, deadline_ns, false);
 }
 
-/* The edge leads to one that has waited before: look on. */
+/* The edge leads to one that waits, or to another one by now: look on. */
 static __attribute__((noinline)) void block_after_walk(struct local *local,
 						       const struct step *step,
 						       uint64_t deadline_ns)
@@ -498,7 +498,8 @@ static __attribute__((noinline)) void block_after_walk(struct local *local,
 }
 
 int await_answer(struct local *local, const struct actor *target,
-		 const struct step *step, uint64_t deadline_ns)
+		 const AO_t *xaim, const struct step *step,
+		 uint64_t deadline_ns)
 {
 	AO_t was = worker_enter_hand(&local->worker);
 	uint64_t behalf;
@@ -513,7 +514,13 @@ int await_answer(struct local *local, const struct actor *target,
 	if (unlikely(behalf && ask_is_withdrawn(local->engine, behalf)) &&
 	    wait_claim(step->ticket))
 		wait_finish(step->ticket.wait, -ECANCELED);
-	if (unlikely(!cycle_stands_alone(local->engine, target, step->to))) {
+	/*
+	 * [Y3] pairs with ask_aim(). Who forwarded it looks at our edge after it
+	 * has turned the aim, we look at the aim after we have written the edge,
+	 * both under the lock of our block: one of the two sees the other.
+	 */
+	if (unlikely(AO_load_acquire(xaim) != step->to ||
+		     !cycle_stands_alone(local->engine, target, step->to))) {
 		worker_leave_hand(&local->worker, was);
 		block_after_walk(local, step, deadline_ns);
 	} else {

@@ -78,11 +78,12 @@ int await_end(struct await *await, int outcome, struct site *site);
 /*
  * The two for a turn that asks somebody of its own engine, and whose ask leads to
  * the ticket: await_turn() begins the wait, await_answer() enters it and stays
- * until it has ended. Errors as above; but not the caller's own actor.
+ * until it has ended; *xaim says who is to answer by now. Errors as above; but not the caller's own actor.
  */
 int await_turn(struct local *local, struct wait_ticket *ticket);
 int await_answer(struct local *local, const struct actor *target,
-		 const struct step *step, uint64_t deadline_ns);
+		 const AO_t *xaim, const struct step *step,
+		 uint64_t deadline_ns);
 
 /*
  * A turn, or a task, is about to wait: it enters itself where a stop finds it.

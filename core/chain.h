@@ -36,7 +36,8 @@ void chain_flush(struct local *local);
 
 static inline void chain_close(struct local *local)
 {
-	if (unlikely(local->chain.is_open))
+	/* Callbacks for those that nobody takes may have opened another. */
+	while (unlikely(local->chain.is_open))
 		chain_flush(local);
 }
 

@@ -852,8 +852,8 @@ bool cycle_waits_for_none(struct engine *engine, const struct actor *actor,
 	return alone;
 }
 
-__attribute__((noinline)) void cycle_walk(struct local *local,
-					  const struct step *step)
+static __attribute__((noinline)) void find_circle(struct local *local,
+						  const struct step *step)
 {
 	struct fork forks[FEW_FORKS];
 	struct walk walk, round;
@@ -870,16 +870,38 @@ __attribute__((noinline)) void cycle_walk(struct local *local,
 		cycle_hand_over(local);
 }
 
+/*
+ * The step as it leads on now that others can see the edge: an ask may have been
+ * forwarded before that, and nobody but us can have found the circle. False: it
+ * leads nowhere.
+ */
+static bool leads_on(const struct step *step, struct step *on)
+{
+	*on = *step;
+	if (step->edge == EDGE_ASK)
+		on->to = ask_edge(step->token);
+	return step->edge != EDGE_ANY && on->to != ROTA_NONE;
+}
+
+void cycle_walk(struct local *local, const struct step *step)
+{
+	struct step on;
+
+	if (leads_on(step, &on))
+		find_circle(local, &on);
+}
+
 int cycle_add_edge(struct local *local, const struct step *step)
 {
 	uint64_t behalf = set_edge(local, step);
+	struct step on;
 
 	if (unlikely(turn_only_reads(local)))
 		note_reading(local, step, behalf);
 	if (unlikely(behalf && cycle_is_withdrawn(behalf)))
 		return -ECANCELED;
-	if (step->edge != EDGE_ANY && unlikely(!never_waited(local, step->to)))
-		cycle_walk(local, step);
+	if (leads_on(step, &on) && unlikely(!never_waited(local, on.to)))
+		find_circle(local, &on);
 	return 0;
 }
 

@@ -152,9 +152,11 @@ bool cycle_waits_for_none(struct engine *engine, const struct actor *actor,
 			  rota_id id);
 
 /*
- * Who has no cold block has never waited. If it is about to, it makes one first
- * and then locks ours: it did so before we set our edge, and its block is seen
- * here, or it sees our edge.
+ * Who has no cold block has never waited. If it is about to, it puts one into its
+ * signal word first, by a CAS with a full barrier, and then looks for ours; we
+ * have done the same: one of the two sees the other's, locks it, and finds the
+ * edge or comes before it. (A load-acquire of aarch64 stays behind such a CAS, as
+ * long as it is an LDAR and no LDAPR.)
  */
 static inline bool cycle_never_waited(const struct actor *actor, rota_id id)
 {

@@ -541,22 +541,24 @@ static void signal_slot(struct engine *engine, uint32_t number)
 		crew_inject(&engine->crew, site.awakened);
 }
 
+struct visitor {
+	struct engine *engine;
+	void (*visit)(struct engine *engine, uint32_t number);
+};
+
+static void visit_cell(void *context, uint32_t number)
+{
+	const struct visitor *visitor = context;
+
+	visitor->visit(visitor->engine, number);
+}
+
 static void for_all_cells(struct engine *engine, struct slabs *slabs,
 			  void (*visit)(struct engine *engine, uint32_t number))
 {
-	unsigned chunk, n_chunks, cell;
+	struct visitor each = {engine, visit};
 
-	spin_lock(&slabs->xlock);
-	n_chunks = slabs->n_chunks;
-	spin_unlock(&slabs->xlock);
-	for (chunk = 1; chunk < n_chunks; chunk++)
-		for (cell = 0; cell <= SLAB_CELL_MASK; cell++) {
-			uint32_t number = chunk << SLAB_CELL_BITS | cell;
-
-			if (!slabs_cell(slabs->xentry, number))
-				break;
-			visit(engine, number);
-		}
+	slabs_visit(slabs, visit_cell, &each);
 }
 
 static void for_all_slots(struct engine *engine,
@@ -965,7 +967,7 @@ int rota_stop(rota_engine *handle, int64_t within)
 void engine_log(struct engine *engine, enum rota_log_level level,
 		const char *format, ...)
 {
-	struct local *aside;
+	struct aside aside;
 	char line[512];
 	va_list arguments;
 

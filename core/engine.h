@@ -196,7 +196,7 @@ struct local {
 	const AO_t *actors; /* engine->actors.xentry, at hand */
 	struct pool *small; /* the smallest messages' pool, at hand */
 	unsigned number;    /* the engine's */
-	unsigned near;	    /* the same; or what follows */
+	unsigned near;	    /* the same, or one of those above */
 	unsigned usual;	    /* near of a turn that has neither a deadline nor a
 	                   chain open: the number, or NEAR_NOTED */
 	struct chain chain;

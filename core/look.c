@@ -43,7 +43,7 @@ static void find_worker(struct engine *engine, rota_id id, struct look *look)
 static void name_wait(const struct cold *cold, const struct wait *wait,
 		      AO_t word, struct look *look)
 {
-	/* [W1] as in follow_in(): it waits, and for this */
+	/* [W1] as in follow(): it waits, and for this */
 	bool has_edge = cold->edge_ticket.wait == wait &&
 			word == (cold->edge_ticket.sequence | WAIT_WAITING);
 
@@ -120,6 +120,7 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 			 struct look *look)
 {
 	struct site site = {.engine = engine};
+	const struct task_class *class;
 	struct cold *cold;
 	const struct wait *wait;
 	int error;
@@ -127,11 +128,14 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 	cold = cold_lock(&site, actor, id, false, &error);
 	if (!cold)
 		return;
+	/* [A1] pairs with set_class(); one that stands is in no wait: what its
+	   turn waited for before has ended */
+	class = (const struct task_class *)AO_load_acquire(&actor->task.xclass);
 	look->n_readings = reads_count(cold, &wait);
 	look->over = overflow_length(cold);
 	/* Relaxed: a constant of its life. */
 	look->over_limit = AO_int_load(&cold->xover_limit);
-	if (look->activity != ROTA_RUNNING)
+	if (look->activity != ROTA_RUNNING && !process_stands(class))
 		look_at_wait(cold, wait ? wait : cold->wait, look);
 	if (look->activity == ROTA_IDLE)
 		look_at_desk(cold, actor, look);

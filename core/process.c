@@ -365,6 +365,7 @@ static int call(struct local **at, struct actor *actor, struct message *message)
 	worker_step_in(&local->worker);
 	chain_close(local);
 	local->near = local->usual;
+	local->refused = 0;
 	/* As in run.c. */
 	return is_request && !(local->turn.marks &
 			       (TURN_SWAPPED | TURN_ABANDONED))

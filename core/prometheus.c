@@ -121,8 +121,7 @@ static const struct counter {
 	{"rota_queries_total",
 	 "Queries offered to be handled beside others of their actor.",
 	 offsetof(struct rota_stats, queries)},
-	{"rota_chained_total",
-	 "Messages sent together with one before them to the same actor.",
+	{"rota_chained_total", "Messages that went out in chains.",
 	 offsetof(struct rota_stats, chained)},
 };
 

@@ -202,7 +202,7 @@ unsigned reads_count(const struct cold *cold, const struct wait **waiting)
 		AO_t word = AO_load_acquire(&reading->wait->xword);
 
 		n++;
-		if ((word & WAIT_STATE_MASK) != WAIT_IDLE &&
+		if ((word & WAIT_STATE_MASK) == WAIT_WAITING &&
 		    (!*waiting || reading->wait == cold->edge_ticket.wait))
 			*waiting = reading->wait;
 	}

@@ -49,8 +49,8 @@ void reads_end_timing(struct local *local, const struct reads_timing *timing);
 struct reading *reads_cancel(struct cold *cold);
 void reads_finish(struct reading *cancelled);
 
-/* How many are in progress; *waiting: one of them whose wait has not ended, or
-   which has not gone on yet; NULL: none. */
+/* How many are in progress; *waiting: one of them whose wait has not ended; NULL:
+   none. */
 unsigned reads_count(const struct cold *cold, const struct wait **waiting);
 
 /* One of them waits for another actor, and the edge has been written. */

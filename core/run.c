@@ -92,34 +92,48 @@ bool aside_in_thread(void)
 	return n_asides > 0;
 }
 
-struct local *aside_begin(void)
+struct aside aside_begin(void)
 {
 	struct local *local = local_here();
+	struct aside aside = {.local = local};
 
-	if (!local)
+	if (!local) {
 		n_asides++;
-	if (!local || !worker_is_in_hand(&local->worker))
-		return NULL; /* user code has called us */
+		return aside;
+	}
+	aside.in_hand = worker_is_in_hand(&local->worker);
+	if (!aside.in_hand) { /* user code has called us */
+		aside.is_nested =
+			(turn_marks(local, TURN_ASIDE, 0) & TURN_ASIDE) != 0;
+		return aside;
+	}
+	aside.is_nested = (local->turn.marks & TURN_ASIDE) != 0;
 	local->turn.marks |= TURN_ASIDE;
 	worker_step_out(&local->worker);
-	return local;
+	return aside;
 }
 
-void aside_end(struct local *local)
+void aside_end(struct aside aside)
 {
+	struct local *local = aside.local;
+	uint32_t clear = aside.is_nested ? 0 : TURN_ASIDE;
+
 	if (!local) {
-		if (!local_here())
-			n_asides--;
+		n_asides--;
+		return;
+	}
+	if (!aside.in_hand) {
+		turn_marks(local, 0, clear);
 		return;
 	}
 	worker_step_in(&local->worker);
-	local->turn.marks &= ~(uint32_t)TURN_ASIDE;
+	local->turn.marks &= ~clear;
 	chain_close(local);
 }
 
 static void drop_owned(struct message *message)
 {
-	struct local *aside;
+	struct aside aside;
 	struct owned owned;
 
 	if (message->flags & MESSAGE_CLOSURE) {
@@ -178,7 +192,7 @@ static void count_letter(struct cache *cache, enum rota_dead_cause cause)
 static void call_back(const struct engine *engine,
 		      const struct rota_dead_letter *letter)
 {
-	struct local *aside = aside_begin();
+	struct aside aside = aside_begin();
 
 	engine->config.dead_letter(engine->config.context, letter);
 	aside_end(aside);
@@ -507,7 +521,7 @@ static enum rota_exit_cause exit_cause(enum turn_cause cause)
 void actor_destroy(struct actor *actor)
 {
 	struct behaviour *behaviour = (struct behaviour *)actor->task.class;
-	struct local *aside;
+	struct aside aside;
 
 	if (!behaviour->destroy)
 		return;
@@ -603,7 +617,6 @@ static inline int call_any(struct local *local, struct actor *actor,
 
 	if (flags & MESSAGE_EXTENDED) {
 		request = message_extension(message);
-		local->refused = 0;
 		if (unlikely(!begins(local, request))) {
 			local->refused = reply_begin(local, message);
 			if (local->refused)
@@ -626,6 +639,7 @@ static inline int call_any(struct local *local, struct actor *actor,
 	worker_step_in(&local->worker);
 	chain_close(local);
 	local->near = local->usual;
+	local->refused = 0; /* of another turn, if this one has waited */
 	/* If it is not in hand any more it has been answered. Whoever asked one
 	   that was abandoned is told by who did that. */
 	if (!request || local->turn.marks & (TURN_SWAPPED | TURN_ABANDONED))
@@ -885,6 +899,7 @@ end_message(struct local *local, struct message *message, int result)
 		return BATCH_ENDED;
 	}
 	if (turn->marks & TURN_SWAPPED) {
+		local->near = local->usual; /* its deadline goes with it */
 		message = process_message(local);
 		if (message && message->flags & MESSAGE_EXTENDED &&
 		    message_extension(message)->token != 0)
@@ -1064,6 +1079,8 @@ static enum batch handle_special(struct local *local, struct actor *actor,
 	struct reads_timing timing;
 	enum batch batch;
 
+	/* Callbacks are to find none: the one before is finished. */
+	turn_set_message(&local->turn, NULL);
 	if (!reject_or_accept(local, message))
 		return BATCH_GOES_ON;
 	if (message->flags & MESSAGE_READ && reads_offer(local, message))

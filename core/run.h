@@ -75,10 +75,16 @@ void turn_shut(struct local *local);
 /*
  * Around a call of user code that is not a handler or task: while it runs the
  * worker is not in its hand, but the turn, if there is one, is in the middle of
- * something. Does nothing where user code has called us, or on other threads.
+ * something, and stays where it is.
  */
-struct local *aside_begin(void);
-void aside_end(struct local *local);
+struct aside {
+	struct local *local; /* NULL: a thread's */
+	bool in_hand;	     /* the worker was */
+	bool is_nested;
+};
+
+struct aside aside_begin(void);
+void aside_end(struct aside aside);
 
 /* Has such a call been made on this thread, which is no worker? */
 bool aside_in_thread(void);

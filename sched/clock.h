@@ -53,7 +53,11 @@ static inline int64_t clock_left(uint64_t now_ns, uint64_t deadline_ns)
 {
 	if (deadline_ns == CLOCK_NEVER)
 		return CLOCK_FOREVER;
-	return deadline_ns > now_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+	if (deadline_ns <= now_ns)
+		return 0;
+	return deadline_ns - now_ns < CLOCK_FOREVER
+		       ? (int64_t)(deadline_ns - now_ns)
+		       : CLOCK_FOREVER - 1;
 }
 
 #endif

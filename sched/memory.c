@@ -22,6 +22,8 @@
  * Orderings:  [M1] slabs_add() store -> slabs_cell() load: who can name a cell
  *             by an honest number sees it carved; the number itself travels
  *             with its own ordering (messages), this edge covers made-up ones.
+ *             [M2] pool_carve_batch() store -> slabs_visit() load: who visits all
+ *             cells finds them carved.
  *             [L1] see spin.h; the pool's lock: a block's contents pass from the thread
  *             that freed it to the one that gets it.
  */
@@ -199,7 +201,8 @@ void *source_chunk(struct source *source, bool huge)
 
 /* ---- slabs ---- */
 
-#define SLABS_TABLE_SIZE (SLAB_MAX_CHUNKS * sizeof(AO_t))
+/* Both tables, one behind the other. */
+#define SLABS_TABLE_SIZE (SLAB_MAX_CHUNKS * (sizeof(AO_t) + sizeof(unsigned)))
 
 int slabs_init(struct slabs *slabs)
 {
@@ -209,6 +212,7 @@ int slabs_init(struct slabs *slabs)
 	if (table == MAP_FAILED)
 		return -1;
 	slabs->xentry = table;
+	slabs->xn_cut = (unsigned *)(slabs->xentry + SLAB_MAX_CHUNKS);
 	slabs->xlock = AO_TS_INITIALIZER;
 	slabs->n_chunks = 1;
 	return 0;
@@ -239,6 +243,23 @@ static void slabs_add(struct slabs *slabs, uint32_t number, void *chunk,
 	/* [M1] pairs with slabs_cell() */
 	AO_store_release(&slabs->xentry[number >> SLAB_CELL_BITS],
 			 (AO_t)chunk | (AO_t)(cell_size / CACHE_LINE));
+}
+
+/* Of the rest of a chunk nobody has touched the memory yet, nor should we. */
+void slabs_visit(struct slabs *slabs,
+		 void (*visit)(void *context, uint32_t number), void *context)
+{
+	unsigned chunk, n_chunks, cell, n_cut;
+
+	spin_lock(&slabs->xlock);
+	n_chunks = slabs->n_chunks;
+	spin_unlock(&slabs->xlock);
+	for (chunk = 1; chunk < n_chunks; chunk++) {
+		/* [M2] pairs with pool_carve_batch(): the cells are carved */
+		n_cut = AO_int_load_acquire(&slabs->xn_cut[chunk]);
+		for (cell = 0; cell < n_cut; cell++)
+			visit(context, chunk << SLAB_CELL_BITS | cell);
+	}
 }
 
 /* ---- pools ---- */
@@ -318,6 +339,12 @@ static struct free_block *pool_carve_batch(struct pool *pool)
 	}
 	last->next = NULL;
 	first->n_batch = n;
+	if (pool->slabs)
+		/* [M2] pairs with slabs_visit() */
+		AO_int_store_release(
+			&pool->slabs->xn_cut[(pool->fresh_number - 1) >>
+					     SLAB_CELL_BITS],
+			((pool->fresh_number - 1) & SLAB_CELL_MASK) + 1);
 	return first;
 }
 

@@ -69,14 +69,21 @@ void *source_chunk(struct source *source, bool huge);
 #define SLAB_MAX_CHUNKS (1u << (32 - SLAB_CELL_BITS))
 
 struct slabs {
-	AO_t *xentry; /* chunk address | cell size / 64; written once under
+	AO_t *xentry;	  /* chunk address | cell size / 64; written once under
 	                   xlock, read by anyone */
+	unsigned *xn_cut; /* cells of that chunk that exist, of a moment ago;
+	                     written under the lock of its pool, read by anyone
+	                     */
 	AO_TS_t xlock;
 	unsigned n_chunks; /* entry 0 is never used: number 0 names nothing */
 };
 
 int slabs_init(struct slabs *slabs);
 void slabs_fini(struct slabs *slabs);
+
+/* Look at all cells that exist: those that come meanwhile may be missed. */
+void slabs_visit(struct slabs *slabs,
+		 void (*visit)(void *context, uint32_t number), void *context);
 
 /*
  * The cell of that number, or NULL if no chunk holds it. The address is valid

@@ -9,6 +9,9 @@
 #include "core/chain.h"
 #include "core/engine.h"
 
+#include <rota/process.h>
+#include <rota/wait.h>
+
 #include "tests/unit/chains.h"
 
 static void arrive_in_order(unsigned workers, unsigned mailbox)
@@ -351,6 +354,119 @@ Test(chain, order_is_causal, .timeout = HANG)
 	order_is_causal(1);
 	order_is_causal(2);
 	order_is_causal(64);
+}
+
+/* ---- callbacks for what nobody takes ---- */
+
+/* The dead of a chain that is closed in a call of a handler are passed on, by
+   more messages than it takes to open another. */
+#define PASSED_ON 8
+
+static rota_id successor;
+static struct tally n_told, n_receives;
+
+static void pass_on(void *context, const struct rota_dead_letter *letter)
+{
+	struct rota_received received;
+	int error;
+
+	(void)context;
+	/* By the receiver's end, and by whoever has called us. */
+	error = rota_receive(NULL, ROTA_NOW, &received);
+	if (error != -ESHUTDOWN && error != -EPERM)
+		tally_add(&n_receives, 1);
+	for (uint64_t i = 0; i < PASSED_ON; i++)
+		cr_assert_eq(rota_try_send(successor, 1, &letter->tag,
+					   sizeof(letter->tag)),
+			     0);
+	tally_add(&n_told, 1);
+}
+
+static struct flag counts; /* what it gets it finds there, and counts */
+
+static int count_handle(void *state, unsigned tag, void *payload, size_t length)
+{
+	(void)tag;
+	(void)payload;
+	(void)length;
+	flag_block(&counts);
+	tally_add(*(struct tally **)state, 1);
+	return 0;
+}
+
+static const struct rota_behaviour count_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "count",
+	.state_size = sizeof(struct tally *),
+	.handle = count_handle,
+};
+
+struct dying {
+	struct flag begun; /* the receiver stands still ... */
+	struct flag go;	   /* ... until it ends */
+	rota_id id;
+	size_t n_sent; /* to it, behind @sleeps */
+	struct flag sleeps;
+};
+
+static int act_die(void *arg)
+{
+	struct dying *dying = arg;
+
+	flag_raise(&dying->begun);
+	AWAIT(flag_is_up(&dying->go));
+	return rota_self_stop(0);
+}
+
+/* The chain is open as its receiver ends; then we wait, for as long as it takes. */
+static int act_chain_and_sleep(void *arg)
+{
+	struct dying *dying = arg;
+
+	while (!((const struct local *)worker_current)->chain.is_open) {
+		cr_assert_eq(rota_send(dying->id, 1, NULL, 0), 0);
+		dying->n_sent++;
+	}
+	cr_assert_eq(rota_send(dying->id, 1, NULL, 0), 0);
+	dying->n_sent++;
+	flag_raise(&dying->go);
+	/* Those before the chain are told by the receiver's end, and so is it if
+	   the monitor was faster. */
+	AWAIT(tally_of(&n_told) >= dying->n_sent - 1);
+	flag_raise(&dying->sleeps);
+	return rota_sleep(PATIENCE);
+}
+
+Test(chain, of_a_callback_goes_out_before_a_wait, .timeout = HANG)
+{
+	static struct dying dying;
+	static struct tally n_counted, *counted = &n_counted;
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct rota_config config = test_config(2);
+	rota_id sender;
+
+	config.flags = ROTA_CHAINS;
+	config.dead_letter = pass_on;
+	engine = engine_make(&config);
+	/* Elsewhere: its turns are not to end the chain by the way. */
+	options.flags = ROTA_OWN_THREAD;
+	options.mailbox = 1000;
+	successor = rota_spawn(engine, &count_behaviour, &counted, &options);
+	cr_assert_eq(rota_id_error(successor), 0);
+	cr_assert_eq(send_value(successor, 1, 0), 0);
+	dying.id = puppet_spawn(NULL, 100);
+	ACTS(dying.id, act_die, &dying);
+	AWAIT(flag_is_up(&dying.begun));
+	sender = puppet_spawn(NULL, 0);
+	ACTS(sender, act_chain_and_sleep, &dying);
+	AWAIT(flag_is_up(&dying.sleeps));
+	AWAIT(tally_of(&n_told) == dying.n_sent);
+	flag_raise(&counts);
+	/* It sleeps on, and holds nothing back. */
+	AWAIT(tally_of(&n_counted) == 1 + dying.n_sent * PASSED_ON);
+	cr_assert_eq(tally_of(&n_receives), 0);
+	cr_assert_eq(rota_actor_stop(sender), 0);
+	engine_stop();
 }
 
 /* ---- and ends with the function that has opened it ---- */

@@ -181,6 +181,34 @@ Test(slabs, number_leads_to_its_cell)
 	}
 }
 
+static size_t n_visited;
+
+static void visit(void *context, uint32_t number)
+{
+	cr_assert_eq(context, &slabs);
+	cr_assert_lt(n_visited, n_carved);
+	cr_assert_eq(number, carved[n_visited++].number);
+}
+
+/* Memory that nobody has used is not touched for it. */
+Test(slabs, visits_the_cells_that_exist)
+{
+	static const size_t sizes[] = {64, 192, 4096, 1 << 20};
+
+	for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
+		begin_pool(sizes[k], true);
+		for (size_t i = 0; i < 2 * per_chunk() + 1; i++) {
+			if (i % 1000 == 0 || i + 2 > 2 * per_chunk()) {
+				n_visited = 0;
+				slabs_visit(&slabs, visit, &slabs);
+				cr_assert_eq(n_visited, n_carved);
+			}
+			cr_assert_not_null(pool_get(&pool, &magazine));
+		}
+		end();
+	}
+}
+
 Test(slabs, zero_names_nothing)
 {
 	begin_pool(64, true);

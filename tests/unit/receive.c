@@ -9,6 +9,7 @@
 #include <rota/status.h>
 #include <rota/wait.h>
 
+#include "core/engine.h"
 #include "tests/unit/support.h"
 
 /* A process runs a function that does the receiving. */
@@ -23,7 +24,8 @@ struct process {
 	long threads[2];
 	struct rota_tags tags;
 	int64_t within;
-	size_t limit; /* messages until it returns */
+	size_t limit;	/* messages until it returns */
+	bool has_slept; /* first: a wait that is over */
 	unsigned mailbox;
 	unsigned flags;
 	rota_id id;
@@ -39,6 +41,8 @@ static int run_loop(struct process *p)
 	const struct rota_tags *tags = p->tags.mask ? &p->tags : NULL;
 	struct rota_received m;
 
+	if (p->has_slept)
+		rota_sleep(1);
 	while (tally_of(&p->record.n) < p->limit) {
 		tally_add(&p->waits, 1);
 		p->result = rota_receive(tags, p->within, &m);
@@ -934,7 +938,7 @@ static void expect_waiting(const struct process *p)
 		cr_assert(status.worker == 0 || status.worker == 1);
 }
 
-Test(receive, status_says_that_it_waits_and_for_what, .timeout = HANG)
+static void status_says_so(bool has_slept)
 {
 	BOTH(flags)
 	{
@@ -942,6 +946,7 @@ Test(receive, status_says_that_it_waits_and_for_what, .timeout = HANG)
 		int64_t before = now_ns();
 
 		engine_start(2);
+		p->has_slept = has_slept;
 		p->flags = flags;
 		p->tags = rota_tags_of(5);
 		cr_assert_eq(rota_tags_add(&p->tags, 7), 0);
@@ -971,12 +976,23 @@ Test(receive, status_says_that_it_waits_and_for_what, .timeout = HANG)
 	}
 }
 
+Test(receive, status_says_that_it_waits_and_for_what, .timeout = HANG)
+{
+	status_says_so(false);
+}
+
+Test(receive, status_says_so_after_another_wait, .timeout = HANG)
+{
+	status_says_so(true);
+}
+
 Test(receive, status_says_so_with_a_deadline_too, .timeout = HANG)
 {
 	struct process *p = process_new();
 	struct stall stall = {.go = {0}};
 
 	engine_start(1);
+	p->has_slept = true;
 	p->within = PATIENCE;
 	process_start(p, run_loop);
 	AWAIT(status_of(p->id).waits_for == ROTA_WAITS_FOR_MESSAGE);
@@ -988,6 +1004,37 @@ Test(receive, status_says_so_with_a_deadline_too, .timeout = HANG)
 	cr_assert_eq(status_of(p->id).waits_for, ROTA_WAITS_FOR_NOTHING);
 	flag_raise(&stall.go);
 	AWAIT(tally_of(&p->record.n) == 1);
+	engine_stop();
+	free(p);
+}
+
+/* ---- and after it ---- */
+
+static int act_look_near(void *arg)
+{
+	const struct local *local = (const struct local *)worker_current;
+
+	*(bool *)arg = local->near == local->usual;
+	return 0;
+}
+
+/* What is sent by others on that worker takes the short way again. */
+Test(receive, a_deadline_goes_with_the_handler, .timeout = HANG)
+{
+	struct process *p = process_new();
+	bool is_short = false;
+
+	engine_start(1);
+	p->limit = 1;
+	process_start(p, run_loop);
+	cr_assert_eq(rota_send_until(p->id, 1, NULL, 0,
+				     rota_deadline_in(ROTA_S(1000))),
+		     0);
+	expect_ended(p, 0);
+	quiesce();
+	ACTS(puppet_spawn(NULL, 0), act_look_near, &is_short);
+	quiesce();
+	cr_assert(is_short);
 	engine_stop();
 	free(p);
 }

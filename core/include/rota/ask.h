@@ -239,8 +239,10 @@ ROTA_API int rota_ask_quorum(struct rota_asking *askings, size_t n,
  * tells it so, and its waits end with -ECANCELED: for answers, for room, for the
  * end of an actor; what is there at once, or needs no wait, is as ever. Likewise
  * if it has taken the token and not passed it on. What it has asked by
- * rota_ask_then() before it answers ends likewise, also when it has returned.
- * What it was doing otherwise as it returned goes on.
+ * rota_ask_then() in that call of the handler, before it answers, ends likewise,
+ * also when it has returned. What it was doing otherwise as it returned goes on,
+ * and what it asks while it handles later messages, answers among them, it asks
+ * for itself.
  *
  * Context: as for rota_ask_await(); never waits.
  * Return:  0; -EALREADY: it has ended, or has just been answered: its outcome
@@ -265,8 +267,8 @@ struct rota_notice {
  *
  * The handler goes on at once. On success exactly one message comes, with the
  * answer or a failure, in order like all others, and beyond the mailbox's bound.
- * It is asked on behalf of the request in hand, if there is one, or of that whose
- * token the handler has taken: when that is cancelled before it was answered or
+ * It is asked on behalf of the request in hand, if there is one, or if that call
+ * of the handler has taken its token, of that: when that is cancelled before it was answered or
  * passed on, this is cancelled, too, and the message says -ECANCELED. What is
  * asked after the answer is asked for the actor alone. (The deadline of the
  * message in hand holds for it in any case: rota_ask_then_until() has another.)

@@ -170,7 +170,8 @@ enum rota_config_flag {
 	 * by one compare-and-swap for many. Nobody can tell but by the time, and
 	 * by a handler that does not return: its last ones are seen a tick or
 	 * two later. Neither: $ROTA_CHAINS, "yes" or "no"; else as such an
-	 * instruction is found to take long (more than 4 ns) or not.
+	 * instruction is found to take long (more than 4 ns) or not, at the
+	 * start; rota_stats.chained tells. Without membarrier() there are none.
 	 */
 	ROTA_CHAINS = 1 << 3,
 	ROTA_NO_CHAINS = 1 << 4

@@ -59,8 +59,8 @@ struct rota_stats {
 	                     see ROTA_QUERY */
 	uint64_t abandoned; /* of the ended: by rota_abandon() */
 	uint64_t returned;  /* of those: their handlers have returned since */
-	uint64_t chained;   /* messages sent together with one before them; see
-	                       ROTA_CHAINS */
+	uint64_t chained; /* messages that went out in chains, see ROTA_CHAINS;
+	                       the one that opens a chain goes before it */
 };
 
 #define ROTA_STATS_INIT ROTA_SIZED(rota_stats)
