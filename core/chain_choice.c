@@ -12,11 +12,12 @@
  *             without, 1 and 2 workers): counting 1.02, 1.06; mpsc 1.06, 1.04;
  *             fjthroughput 1.02, 1.01, with 240 receivers 0.96, 1.04; big 1.01,
  *             1.02; pingpong 1.00, 1.02. A chain's steps take what such a CAS
- *             takes. On the same one while others use the core, too, and a CAS
- *             takes 6 ns (processor time, medians of 7): counting 0.78, mpsc
- *             0.82, others within what can be told apart there. So
- *             CAS_DEAR_NS lies between. Where chains are wanted, a send that
- *             is not in one takes some 36 instructions more.
+ *             takes. On another host of that kind, where it takes 5.7 ns (7
+ *             pairs): counting 0.80, 0.81; mpsc 0.84, 0.82; big 1.03, 1.00;
+ *             pingpong 1.02, 1.03; fjthroughput 1.10, 1.15. So CAS_DEAR_NS
+ *             lies between. Where chains are wanted, a send that is not in one
+ *             takes some 36 instructions more, which is what fjthroughput
+ *             pays.
  * Orderings:  [Z1] none: nobody else has the word; it is the CAS that all
  *             sends use.
  */
