@@ -168,10 +168,19 @@ static inline void restore(struct turn *turn, const struct turn *saved)
 	turn_set_self(turn, saved->self);
 }
 
+/*
+ * What a turn's way of sending is when it goes on. Not as it was then, unless it
+ * has to take the other one: what is usual may have changed.
+ */
+static inline unsigned near_again(const struct local *local, unsigned near)
+{
+	return near == NEAR_NONE ? near : local->usual;
+}
+
 static inline void unpack(struct local *local, const struct luggage *luggage)
 {
 	restore(&local->turn, &luggage->turn);
-	local->near = luggage->near;
+	local->near = near_again(local, luggage->near);
 	local->outside = luggage->outside;
 	local->asks = luggage->asks;
 	if (unlikely(local->asks != NULL))
@@ -469,7 +478,7 @@ static inline void block_settled(struct local *local, struct wait_ticket ticket,
 	turn_set_due(turn, 0);
 	turn_set_message(turn, message);
 	turn_set_self(turn, self);
-	local->near = near;
+	local->near = near_again(local, near);
 	local->outside = outside;
 	local->asks = asks;
 	if (unlikely(asks != NULL))

@@ -125,6 +125,9 @@ static inline void see_to(struct local *local, const struct outcome *outcome)
 /* Was it worth it? If not, the next one is tried later. */
 static void learn(struct chain *chain)
 {
+	chain->n_looks += chain->n_joined * CHAIN_LOOKS_EACH;
+	if (chain->n_looks > CHAIN_LOOKS_MAX)
+		chain->n_looks = CHAIN_LOOKS_MAX;
 	if (chain->n_joined >= CHAIN_MIN)
 		chain->open_at = CHAIN_FIRST;
 	else if (chain->open_at < CHAIN_LAST)
@@ -136,6 +139,39 @@ static void learn(struct chain *chain)
 void chain_miss(struct local *local)
 {
 	learn(&local->chain);
+}
+
+static void look_for(struct local *local, unsigned n_sends)
+{
+	struct chain *chain = &local->chain;
+
+	chain->last = ROTA_NONE;
+	chain->open_at = CHAIN_FIRST;
+	chain->until_due = CHAIN_FIRST;
+	chain->n_looks = n_sends;
+	local->usual = NEAR_NOTED;
+	if (local->near != NEAR_NONE)
+		local->near = local->usual;
+}
+
+void chain_start(struct local *local)
+{
+	look_for(local, CHAIN_LOOKS);
+}
+
+void chain_look_again(struct local *local)
+{
+	if (local->engine->has_chains && local->usual != NEAR_NOTED)
+		look_for(local, CHAIN_LOOKS_AGAIN);
+}
+
+void chain_look(struct worker *worker)
+{
+	struct local *local = (struct local *)worker;
+
+	if (++local->chain.n_rests % CHAIN_LOOK_EVERY == 0 &&
+	    local->usual != NEAR_NOTED)
+		chain_start(local);
 }
 
 /*

@@ -20,6 +20,17 @@
 /* And after so many where there was no room to lease: it is full soon, or not
    any more. */
 #define CHAIN_NO_ROOM 4
+/*
+ * The look for sends in a row has to pay, too. A worker makes so many and then
+ * stops; each message that has joined a chain is worth some more. In case its
+ * work has changed it starts again now and then, and when it waits for room.
+ */
+#define CHAIN_LOOKS 64
+#define CHAIN_LOOKS_AGAIN 16 /* in the latter case */
+#define CHAIN_LOOKS_EACH 4
+#define CHAIN_LOOKS_MAX 256
+/* At so many looks around of a worker, each some 61 turns after the other. */
+#define CHAIN_LOOK_EVERY 16
 
 /* Is one open? Its receiver, or ROTA_NONE. */
 static inline rota_id chain_receiver(const struct local *local)
@@ -82,6 +93,25 @@ static inline enum chain_link chain_link(struct local *local, rota_id to,
 
 /* The lease is used up: out with the chain, and lease again. 0. */
 int chain_renew(struct local *local);
+
+/* A worker of an engine that wants chains begins to look for them. */
+void chain_start(struct local *local);
+
+/* It is worth a new try: a turn of the worker has filled a mailbox. */
+void chain_look_again(struct local *local);
+
+/* The worker looks around, between two turns: now and then that is worth one,
+   too. crew_options.look. */
+void chain_look(struct worker *worker);
+
+/* One look more, by a send. Where they do not pay there is none from now on. */
+static inline void chain_looks(struct local *local)
+{
+	if (likely(--local->chain.n_looks > 0))
+		return;
+	local->usual = local->number;
+	local->near = local->usual;
+}
 
 /* It was time for a chain, and there was none: the next is tried later. */
 void chain_miss(struct local *local);

@@ -118,10 +118,10 @@ static void dress(struct worker *worker)
 	local->actors = engine->actors.xentry;
 	local->small = &engine->messages.of[0];
 	local->number = engine->number;
-	local->usual = engine->has_chains ? NEAR_NOTED : engine->number;
+	local->usual = local->number;
 	local->near = local->usual;
-	local->chain.open_at = CHAIN_FIRST;
-	local->chain.until_due = CHAIN_FIRST;
+	if (engine->has_chains)
+		chain_start(local);
 }
 
 static void engine_free(struct engine *engine);
@@ -230,6 +230,7 @@ static int make_crew(struct engine *engine)
 			config->spares == ROTA_NO_SPARES ? 0 : config->spares,
 		.dress = dress,
 		.rest = rest,
+		.look = engine->has_chains ? chain_look : NULL,
 		.revoke = chain_revoke,
 		.tick = tick,
 		.say = say,

@@ -173,6 +173,8 @@ struct chain {
 	                       0: the next of them opens a chain */
 	unsigned open_at;   /* a chain opens at so many */
 	unsigned n_joined;  /* messages since it was opened */
+	unsigned n_looks;   /* left, until they have not paid */
+	unsigned n_rests;   /* looks around of the worker since they have not */
 	bool is_open; /* from chain_begin() to chain_flush(); the monitor may
 	                 have taken it meanwhile */
 	/* In the worker's hand, with worker.xheld: the receiver's id. */
@@ -183,7 +185,7 @@ struct chain {
 
 /*
  * No engine's number: the handler's sends have to take another way than the
- * common one. NONE: they have a deadline, or a chain is open. NOTED: this engine
+ * common one. NONE: they have a deadline, or a chain is open. NOTED: this worker
  * looks for sends that could go out in chains.
  */
 #define NEAR_NONE (~0u)

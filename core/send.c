@@ -169,6 +169,8 @@ static int wait_for_room(struct site *site, struct actor *target, rota_id to,
 	};
 	int error = await_begin(&await, within, site);
 
+	if (await.turn)
+		chain_look_again(await.turn);
 	if (!error)
 		error = await_end(&await, enter_queue(&await, site), site);
 	if (error)
@@ -475,6 +477,7 @@ INLINED int send_aside(rota_id to, unsigned tag, closure_run *run,
 	if (unlikely(chain_is_due(local, to)) &&
 	    likely(open_chain(local, to, tag, run, payload, length)))
 		return 0;
+	chain_looks(local);
 	return send_near(local, to, tag, run, payload, length, within, true);
 }
 

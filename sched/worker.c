@@ -767,6 +767,8 @@ look_and_step(struct worker *worker, AO_t turns)
 	struct task *task = NULL;
 
 	worker_plan_look(worker, look_around(worker));
+	if (worker->crew->options.look)
+		worker->crew->options.look(worker);
 	if (!should_resume(worker, turns))
 		task = next_task(worker);
 	if (!task)

@@ -195,6 +195,9 @@ struct crew_options {
 	void (*dress)(struct worker *worker);
 	/* A worker is about to sleep: nothing is runnable as far as it sees. */
 	void (*rest)(struct worker *worker);
+	/* The worker looks around: every so often, between two turns. May be
+	   NULL. */
+	void (*look)(struct worker *worker);
 	/*
 	 * The worker has not moved for a tick: what it holds back of its turn
 	 * is to go out, by the monitor's thread. Its hand is seized. May be

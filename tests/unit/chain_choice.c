@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chain_choice - is the program obeyed, then the environment?
+ * chain_choice - are chains looked for where they are wanted and pay?
  *
- * What follows from the machine no test can know.
+ * The program is obeyed, then the environment; what follows from the machine no
+ * test can know. A worker whose looks find nothing stops, and tries again.
  */
+#include "core/chain.h"
 #include "core/chain_choice.h"
 #include "core/engine.h"
 
@@ -94,4 +96,83 @@ Test(chain_choice, nonsense_is_refused)
 		cr_assert(strstr(logged, "ROTA_CHAINS is"), "%s", logged);
 		cr_assert(strstr(logged, "yes or no"), "%s", logged);
 	}
+}
+
+/* ---- the look has to pay ---- */
+
+/* To two in turns, then to one in a row. */
+struct scatter {
+	rota_id to[2];
+	unsigned n, n_in_row;
+	unsigned usual; /* local->usual afterwards */
+};
+
+static int act_scatter(void *argument)
+{
+	struct scatter *scatter = argument;
+
+	for (unsigned i = 0; i < scatter->n; i++)
+		send_value(scatter->to[i % 2], 1, i);
+	for (unsigned i = 0; i < scatter->n_in_row; i++)
+		send_value(scatter->to[0], 1, i);
+	scatter->usual = local_here()->usual;
+	return 0;
+}
+
+static unsigned usual_after(struct scatter *scatter, unsigned mailbox)
+{
+	rota_id sender;
+
+	engine_start_with(1, ROTA_CHAINS);
+	sender = puppet_spawn(NULL, 0);
+	for (unsigned i = 0; i < 2; i++)
+		scatter->to[i] = puppet_spawn(NULL, mailbox);
+	ACTS(sender, act_scatter, scatter);
+	quiesce();
+	return scatter->usual;
+}
+
+Test(chain_choice, looks_that_do_not_pay_end, .timeout = HANG)
+{
+	struct scatter few = {.n = CHAIN_LOOKS - 1}, many = {.n = 1000};
+
+	cr_assert_eq(usual_after(&few, 1000), NEAR_NOTED);
+	engine_stop();
+	cr_assert_lt(usual_after(&many, 1000), 256);
+	cr_assert_eq(counters().chained, 0);
+	engine_stop();
+}
+
+Test(chain_choice, looks_that_pay_go_on, .timeout = HANG)
+{
+	struct scatter scatter = {.n_in_row = 10000};
+
+	cr_assert_eq(usual_after(&scatter, 64), NEAR_NOTED);
+	cr_assert_gt(counters().chained, 0);
+	engine_stop();
+}
+
+/* Room for what is scattered, not for the rest. */
+Test(chain_choice, a_wait_for_room_begins_anew, .timeout = HANG)
+{
+	struct scatter scatter = {.n = 1000, .n_in_row = 10000};
+
+	cr_assert_eq(usual_after(&scatter, 600), NEAR_NOTED);
+	cr_assert_gt(counters().chained, 0);
+	engine_stop();
+}
+
+Test(chain_choice, so_do_many_turns, .timeout = HANG)
+{
+	struct scatter scatter = {.n = 1000};
+	rota_id looker;
+	unsigned usual = usual_after(&scatter, 1000);
+
+	looker = puppet_spawn(NULL, 0);
+	for (unsigned i = 0; i < 10000 && usual != NEAR_NOTED; i++) {
+		ACTS(looker, act_look, &usual);
+		quiesce();
+	}
+	cr_assert_eq(usual, NEAR_NOTED);
+	engine_stop();
 }
