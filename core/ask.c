@@ -28,7 +28,9 @@
  *             on behalf of anybody, under the lock of its block; it recurses
  *             where it goes on to another engine; and a dead letter callback
  *             that it meets holds up whom it would tell next.
- * Read-modify-writes, of an ask that waits and is answered at once, all told: 7.
+ * Read-modify-writes, of an ask that is called and answered at once, all told: 2,
+ *             the push and the one that takes the message and goes idle; see
+ *             ask_is_called(). Of one that waits: 7.
  *             Asker: wait_begin(), the push, the lock on its own cold block for
  *             the edge; one more if the receiver has such a block: its lock.
  *             Receiver: STARTED, CLAIMED, the end of the wait, and the one that
@@ -101,8 +103,8 @@ bool ask_watch(struct ask *ask)
 	while (ask_state(word) == ASK_OPEN) {
 		/* [Y1] pairs with claim(): the ticket; a CAS fails only as the
 		   answerer has gone on */
-		AO_t seen = AO_fetch_compare_and_swap_full(&ask->xword, word,
-							   word | ASK_WATCHED);
+		AO_t seen = AO_fetch_compare_and_swap_full(
+			&ask->xword, word, (word & ~ASK_CALLED) | ASK_WATCHED);
 
 		if (seen == word)
 			return true;
@@ -155,8 +157,8 @@ bool ask_leave(struct ask *ask, bool withdrawn, AO_t *seen)
 	AO_t word = AO_load(&ask->xword);
 
 	while (ask_state(word) == ASK_OPEN) {
-		AO_t next = (word & ~(ASK_STATE | ASK_WATCHED)) | ASK_LEFT |
-			    (withdrawn ? ASK_WITHDRAWN : 0);
+		AO_t next = (word & ~(ASK_STATE | ASK_WATCHED | ASK_CALLED)) |
+			    ASK_LEFT | (withdrawn ? ASK_WITHDRAWN : 0);
 
 		/* [Y1] pairs with claim() and ask_begin(); fails as above */
 		*seen = AO_fetch_compare_and_swap_full(&ask->xword, word, next);
@@ -479,21 +481,32 @@ static int answer_here(struct site *site, uint64_t token,
 	return 0;
 }
 
-/* Open, and its asker waits: claim it in one step. *was: its word. */
-static inline bool claim_watched(struct ask *ask, uint64_t token, AO_t *was)
+/*
+ * Open, so claim it in one step. *was: its word. Not one whose asker neither waits
+ * nor stands below: it may be about to change what is read next.
+ */
+static inline bool claim_near(const struct local *local, struct ask *ask,
+			      uint64_t token, AO_t *was)
 {
 	/* Relaxed: the CAS re-checks it. */
-	AO_t word = AO_load(&ask->xword);
+	AO_t word = AO_load(&ask->xword), claimed;
 
 	*was = word;
-	return ask_is_of(word, token) &&
-	       (word & (ASK_STATE | ASK_WATCHED)) == (ASK_OPEN | ASK_WATCHED) &&
+	if (unlikely(!ask_is_of(word, token) || ask_state(word) != ASK_OPEN))
+		return false;
+	claimed = (word & ~ASK_STATE) | ASK_CLAIMED;
+	if (likely(ask_is_called(local, ask))) {
+		/* Relaxed: ours alone. */
+		AO_store(&ask->xword, claimed);
+		return true;
+	}
+	return word & ASK_WATCHED &&
 	       /* [Y1] as in claim() */
-	       AO_compare_and_swap_full(&ask->xword, word,
-					(word & ~ASK_STATE) | ASK_CLAIMED);
+	       AO_compare_and_swap_full(&ask->xword, word, claimed);
 }
 
-/* A turn of this engine waits for it in a call, and has room for the reply. */
+/* A turn of this engine waits for it in a call, or will unless it is DONE by
+   then; and has room for the reply. */
 static inline bool is_plain_call(const struct ask *ask,
 				 const struct answer *answer)
 {
@@ -520,24 +533,26 @@ static __attribute__((noinline)) int give_slowly(struct local *local,
 	return 0;
 }
 
-int ask_answer_near(struct local *local, uint64_t token, struct answer answer)
+int ask_answer_near(struct local *local, uint64_t token,
+		    const struct answer *answer)
 {
-	struct ask *ask = ask_cell(local->engine, token);
+	struct ask *ask = ask_cell_near(local, token);
 	struct wait_ticket ticket;
 	AO_t word;
 
-	if (unlikely(!ask || !claim_watched(ask, token, &word)))
-		return answer_slowly(local, token, &answer);
-	if (unlikely(!is_plain_call(ask, &answer)))
-		return give_slowly(local, ask, word, &answer);
-	message_copy_inline(ask->reply, answer.reply, answer.length);
-	ask->outcome = answer.outcome;
-	ask->length = answer.length;
-	ticket = ask->ticket;
+	if (unlikely(!ask || !claim_near(local, ask, token, &word)))
+		return answer_slowly(local, token, answer);
+	if (unlikely(!is_plain_call(ask, answer)))
+		return give_slowly(local, ask, word, answer);
+	message_copy_inline(ask->reply, answer->reply, answer->length);
+	ask->outcome = answer->outcome;
+	ask->length = answer->length;
+	ticket = ask->ticket; /* valid if it is WATCHED */
 	/* [Y2] as in finish() */
 	AO_store_release(&ask->xword,
 			 ask_sequence(word) | (word & ASK_STARTED) | ASK_DONE);
-	wait_complete(ticket);
+	if (word & ASK_WATCHED)
+		wait_complete(ticket);
 	return 0;
 }
 
@@ -882,7 +897,8 @@ void ask_give_up(struct engine *engine, uint32_t number)
 	AO_t word = AO_load_acquire(&ask->xword);
 	struct answer answer = {.outcome = -ECONNRESET};
 
-	if (ask_state(word) != ASK_OPEN || ask->kind == ASK_NOTICE)
+	if (ask_state(word) != ASK_OPEN || ask->kind == ASK_NOTICE ||
+	    word & ASK_CALLED)
 		return;
 	if (!(word & ASK_STARTED))
 		answer.outcome = -ESRCH;

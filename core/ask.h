@@ -22,6 +22,9 @@
  *   WATCHED    ->ticket waits for the answer  asker; cleared by it, too
  *   WITHDRAWN  left on purpose: not to be     asker, as it leaves
  *              handled if it is not STARTED
+ *   CALLED     see ask_is_called()            asker, as it opens it; cleared
+ *                                             with the first of the others
+ *                                             that it sets, or when it is DONE
  *
  * The answerer is whoever holds the token: the message it lies in, the handler
  * of that, or whom that gave it to. Whichever of the two comes last frees the
@@ -47,6 +50,7 @@ enum ask_state { ASK_FREE, ASK_OPEN, ASK_CLAIMED, ASK_DONE, ASK_LEFT };
 #define ASK_STARTED ((AO_t)8)
 #define ASK_WATCHED ((AO_t)16)
 #define ASK_WITHDRAWN ((AO_t)32)
+#define ASK_CALLED ((AO_t)64)
 #define ASK_SEQUENCE ((AO_t)256)
 #define ASK_INLINE 40
 
@@ -312,6 +316,36 @@ enum ask_begin {
 	ASK_EXPIRED   /* the asker's time was up; likewise */
 };
 
+/*
+ * Does its asker stand below the turn that runs here, see sched/call.h, and lies
+ * its token in the message that it has called with? Then nobody else has it: the
+ * asker looks at the word when this turn is over, nobody waits whom a cancel
+ * could find, an engine that gives up leaves it alone, and the answerer needs no
+ * compare-and-swap.
+ */
+static inline bool ask_is_called(const struct local *local,
+				 const struct ask *ask)
+{
+	return local->called == ask && local->worker.caller != NULL;
+}
+
+/* The cell of a token of this engine, most likely the one that is called. */
+static inline struct ask *ask_cell_near(const struct local *local,
+					uint64_t token)
+{
+	struct ask *called = local->called;
+
+	if (likely(called && called->number == ask_number(token)))
+		return called;
+	return ask_cell(local->engine, token);
+}
+
+/* The token is about to leave the message in hand. */
+static inline void ask_is_shared(struct local *local)
+{
+	local->called = NULL;
+}
+
 /* The request's handler is about to run, or the token to be passed on. */
 enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
 
@@ -319,16 +353,22 @@ enum ask_begin ask_begin(struct site *site, uint64_t token, bool starts);
    was done: ask_begin(). */
 static inline bool ask_try_begin(struct local *local, uint64_t token)
 {
-	struct ask *ask = ask_cell(local->engine, token);
+	struct ask *ask = ask_cell_near(local, token);
 	AO_t word;
 
 	if (unlikely(!ask))
 		return false;
 	/* Relaxed: the CAS re-checks it. */
 	word = AO_load(&ask->xword);
-	return likely(ask_is_of(word, token) && ask_state(word) == ASK_OPEN) &&
-	       /* [Y1] pairs with ask_leave(): withdrawn, or started */
-	       AO_compare_and_swap_full(&ask->xword, word, word | ASK_STARTED);
+	if (unlikely(!ask_is_of(word, token) || ask_state(word) != ASK_OPEN))
+		return false;
+	if (likely(ask_is_called(local, ask))) {
+		/* Relaxed: ours alone. */
+		AO_store(&ask->xword, word | ASK_STARTED);
+		return true;
+	}
+	/* [Y1] pairs with ask_leave(): withdrawn, or started */
+	return AO_compare_and_swap_full(&ask->xword, word, word | ASK_STARTED);
 }
 
 /*
@@ -338,7 +378,8 @@ static inline bool ask_try_begin(struct local *local, uint64_t token)
 int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
 
 /* The same on a worker, for a cell of its own engine. */
-int ask_answer_near(struct local *local, uint64_t token, struct answer answer);
+int ask_answer_near(struct local *local, uint64_t token,
+		    const struct answer *answer);
 
 /* The same for a failure; nobody needs to know whether it was too late. */
 void ask_fail(struct site *site, uint64_t token, int error);

@@ -29,6 +29,7 @@
 #include "core/run.h"
 #include "core/watch.h"
 #include "mailbox/closure.h"
+#include "sched/call.h"
 
 /* ---- the turn, where a stop finds it ---- */
 
@@ -402,6 +403,61 @@ int await_end(struct await *await, int outcome, struct site *site)
 	}
 	await->state = AWAIT_OVER;
 	return outcome;
+}
+
+/* ---- a turn that calls ---- */
+
+/* Handles what comes, on whatever worker: its turn returns to where it was run
+   from, or waits first. */
+static inline bool is_common(const struct task_class *class)
+{
+	return class->run == actor_run && !class->home;
+}
+
+/* With nothing in its mailbox. Relaxed: all that is found here may have changed
+   by the push, which tells; see await_call(). */
+bool await_may_call(struct local *local, const struct actor *actor)
+{
+	const struct task_class *class =
+		(const struct task_class *)AO_load(&actor->task.xclass);
+
+	/* Relaxed: as above; whether it blocks is the owner's own. */
+	return !(AO_int_load(&local->turn.marks) & TURN_BLOCKS) &&
+	       !(AO_load(&actor->xmail) & MAILBOX_SCHEDULED) &&
+	       is_common(class) && worker_may_call(&local->worker, class);
+}
+
+/* For those who ask what the caller does. */
+static void note_calling(struct local *local, rota_id to)
+{
+	unsigned n = worker_n_callers(&local->worker);
+	struct calling *calling = &local->callings[n];
+	struct message *message = local->turn.message;
+
+	/* Relaxed: see struct calling. */
+	AO_store(&calling->xself, local->turn.self);
+	AO_store(&calling->xto, to);
+	AO_store(&calling->xdue, local->turn.due);
+	AO_store(&calling->xtag,
+		 message ? closure_tag(message_look(message)) : 0);
+}
+
+void await_call(struct local *local, struct actor *actor, rota_id to)
+{
+	AO_t was = worker_enter_hand(&local->worker);
+	struct luggage luggage;
+
+	if (unlikely(local->turn.marks & TURN_ABANDONED ||
+		     !is_common(actor->task.class))) {
+		worker_leave_hand(&local->worker, was);
+		worker_push_next(&local->worker, &actor->task);
+		return;
+	}
+	note_calling(local, to);
+	pack(local, &luggage);
+	worker_call(&local->worker, &actor->task);
+	unpack(local, &luggage);
+	worker_leave_hand(&local->worker, was);
 }
 
 /* ---- a turn that asks ---- */

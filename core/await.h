@@ -81,6 +81,13 @@ int await_end(struct await *await, int outcome, struct site *site);
  * until it has ended; *xaim says who is to answer by now. Errors as above; but not the caller's own actor.
  */
 int await_turn(struct local *local, struct wait_ticket *ticket);
+
+/* Could a turn call an actor that looks idle, in place of waiting for it? */
+bool await_may_call(struct local *local, const struct actor *actor);
+
+/* After await_may_call(): the turn has made @actor, which is @to, runnable. Run
+   its turn now; that has ended, or waits, as this returns. */
+void await_call(struct local *local, struct actor *actor, rota_id to);
 int await_answer(struct local *local, const struct actor *target,
 		 const AO_t *xaim, const struct step *step,
 		 uint64_t deadline_ns);

@@ -191,6 +191,15 @@ struct chain {
 #define NEAR_NONE (~0u)
 #define NEAR_NOTED (~1u)
 
+/* Who stands below the running turn, and for whom; see sched/call.h. Relaxed:
+   written by the owner, read by others as hints. */
+struct calling {
+	AO_t xself;
+	AO_t xto;
+	AO_t xtag; /* of the message in hand */
+	AO_t xdue; /* messages that it has finished, and that still count */
+};
+
 struct local {
 	struct worker worker;
 	_Alignas(CACHE_LINE) struct turn turn;
@@ -202,8 +211,10 @@ struct local {
 	unsigned usual;	    /* near of a turn that has neither a deadline nor a
 	                   chain open: the number, or NEAR_NOTED */
 	struct chain chain;
+	struct calling callings[WORKER_MAX_CALLERS]; /* the outermost first */
 	/* Of the turn, too, but not needed at each. */
-	struct ask *asks; /* that the handler has started and not ended */
+	struct ask *called; /* by what runs; see ask_is_called() */
+	struct ask *asks;   /* that the handler has started and not ended */
 	enum rota_dead_cause refused; /* why the message in hand was not
 	                                 handled */
 	struct region region;

@@ -17,6 +17,7 @@
 #include "core/overflow.h"
 #include "core/process.h"
 #include "core/reads.h"
+#include "sched/call.h"
 
 static void find_worker(struct engine *engine, rota_id id, struct look *look)
 {
@@ -36,6 +37,36 @@ static void find_worker(struct engine *engine, rota_id id, struct look *look)
 		look->worker = (int)i;
 		look->tag = look->sighting.tag;
 		return;
+	}
+}
+
+/* Or it stands below the turn of one that it has asked: see sched/call.h. */
+static void find_calling(struct engine *engine, rota_id id, struct look *look)
+{
+	unsigned i, j, n = crew_slots(&engine->crew);
+
+	for (i = 0; i < n; i++) {
+		const struct local *local =
+			(const struct local *)engine->crew.workers[i];
+		struct sighting seen = watch_sight(engine, i);
+
+		for (j = 0; j < worker_n_callers(&local->worker); j++) {
+			const struct calling *calling = &local->callings[j];
+
+			/* Relaxed: see struct calling, here and below. */
+			if (AO_load(&calling->xself) != id)
+				continue;
+			look->activity = ROTA_WAITING;
+			look->waits_for = ROTA_WAITS_FOR_ANSWER;
+			look->whom = AO_load(&calling->xto);
+			look->tag = (unsigned)AO_load(&calling->xtag);
+			look->worker = (int)i;
+			look->calls = true;
+			look->sighting = seen;
+			/* Relaxed: as above. */
+			look->sighting.due = (uint32_t)AO_load(&calling->xdue);
+			return;
+		}
 	}
 }
 
@@ -135,7 +166,7 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 	look->over = overflow_length(cold);
 	/* Relaxed: a constant of its life. */
 	look->over_limit = AO_int_load(&cold->xover_limit);
-	if (look->activity != ROTA_RUNNING && !process_stands(class))
+	if (look->activity == ROTA_IDLE && !process_stands(class))
 		look_at_wait(cold, wait ? wait : cold->wait, look);
 	if (look->activity == ROTA_IDLE)
 		look_at_desk(cold, actor, look);
@@ -149,6 +180,8 @@ static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 	AO_t mail;
 
 	find_worker(engine, id, look);
+	if (look->activity != ROTA_RUNNING)
+		find_calling(engine, id, look);
 	look_at_cold(engine, actor, id, look);
 	/* [A1] before the second look at the signal, like the rest */
 	look->class =

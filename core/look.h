@@ -26,7 +26,8 @@ struct look {
 	uint64_t begun;	 /* messages that it has begun to handle */
 	uint64_t length; /* messages queued and in hand */
 	uint64_t queued; /* without the one in hand */
-	/* Valid while it runs. */
+	bool calls;	 /* waits below the turn that it has called */
+	/* Valid while it runs, or calls: then of that turn. */
 	struct sighting sighting;
 	/* Valid while it waits. */
 	uint64_t since_ns;

@@ -19,11 +19,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rota/wait.h>
+
 #include "core/asking.h"
 #include "core/chain.h"
 #include "core/cold.h"
 #include "core/cycle.h"
 #include "core/send.h"
+#include "sched/call.h"
 
 /* ---- the request in hand ---- */
 
@@ -63,7 +66,7 @@ static int answer(uint64_t token, int outcome, const void *reply, size_t length)
 	if (local)
 		chain_close(local);
 	if (likely(local && local->number == id_engine(token)))
-		return ask_answer_near(local, token, all);
+		return ask_answer_near(local, token, &all);
 	site = site_here();
 	return ask_answer(&site, token, &all);
 }
@@ -104,15 +107,28 @@ int rota_answer(int result, const void *reply, size_t length)
 	return 0;
 }
 
+/*
+ * Who withdraws a request does so on its own worker: if that is ours, because its
+ * wait has ended, or after it has begun one (see sched/call.h), it goes first.
+ */
+static void give_way(struct local *local)
+{
+	if (worker_n_callers(&local->worker) > 0 ||
+	    worker_n_ended(&local->worker) > 0)
+		rota_yield(); /* if it fails, we are told why below */
+}
+
 int rota_is_cancelled(void)
 {
 	struct local *local = local_in_turn();
-	struct message *message = local ? local->turn.message : NULL;
 	struct message_extension *extension;
+	struct message *message;
 	struct ask_seen seen;
 
 	if (!local)
 		return 0;
+	give_way(local);
+	message = local->turn.message;
 	/* Relaxed: whether it is seen now or the next time. */
 	if (AO_load(&local->turn.actor->xsignal) &
 		    (SIGNAL_STOP | SIGNAL_ENGINE) ||
@@ -320,6 +336,7 @@ static int take_promise(struct local *local, struct message_extension *request,
 			    : promise(local, request->token);
 
 	if (!error) {
+		ask_is_shared(local);
 		*token = request->token;
 		/* In the hand, too: else who breaks the promises of an actor
 		   that is given up might not know that it is one of them. */
@@ -448,8 +465,10 @@ int rota_forward(rota_token token, rota_id to, unsigned tag,
 		return error;
 	if (!token && !in_hand)
 		return -EINVAL;
-	if (in_hand)
+	if (in_hand) {
 		token = in_hand->token;
+		ask_is_shared(local_here());
+	}
 	if (!ask_look(token, &seen) || !seen.is_open)
 		return use_up(token, in_hand);
 	ask_hold(token, ROTA_NONE);

@@ -21,7 +21,7 @@ static void tell_times(struct engine *engine, rota_id id,
 
 	if (engine->crew.drive)
 		watch_glance(engine);
-	if (look->activity == ROTA_RUNNING)
+	if (look->activity == ROTA_RUNNING || look->calls)
 		begun_ns = watch_since(engine, (unsigned)look->worker,
 				       &look->sighting);
 	status->for_ns = since(begun_ns, now_ns);

@@ -42,6 +42,7 @@
 #include <string.h>
 
 #include "sched/asleep.h"
+#include "sched/call.h"
 #include "sched/drive.h"
 #include "sched/handover.h"
 #include "sched/monitor.h"
@@ -193,7 +194,7 @@ static struct stack *stack_of(struct wait *wait)
 	return (struct stack *)((char *)wait - offsetof(struct stack, wait));
 }
 
-static void pin(struct worker *worker, struct stack *stack)
+void worker_pin(struct worker *worker, struct stack *stack)
 {
 	stack->next = NULL;
 	if (worker->pinned_last)
@@ -277,7 +278,7 @@ void worker_wake_stack(struct wait *wait)
 	struct worker *worker = stack->holder;
 
 	if (likely(worker == worker_current))
-		pin(worker, stack);
+		worker_pin(worker, stack);
 	else
 		wake_elsewhere(worker, stack);
 }
@@ -318,13 +319,13 @@ static void collect_inbox(struct worker *worker)
 	for (stack = older; stack;) {
 		struct stack *next = stack->next;
 
-		pin(worker, stack);
+		worker_pin(worker, stack);
 		stack = next;
 	}
 }
 
 /* We stand on another stack now: the one we came from is free. */
-void worker_put_retired(struct worker *worker)
+void worker_see_to_left(struct worker *worker)
 {
 	if (worker->retired) {
 		stack_put(&worker->crew->stacks, &worker->stacks,
@@ -377,10 +378,14 @@ static void resume(struct worker *worker)
 	context_switch(&left->context, &stack->context);
 	worker_step_in(worker);
 	worker_put_retired(worker);
+	if (worker->called)
+		worker_run_called(worker);
 }
 
 int worker_prepare_block(struct worker *worker)
 {
+	if (unlikely(worker->caller != NULL))
+		worker_release_callers(worker);
 	worker->stack->holder = worker;
 	worker->stack->wait.wake = worker_wake_stack;
 	if (likely(worker->spare != NULL))
@@ -1006,6 +1011,8 @@ static void worker_loop(void *argument)
 
 	worker_step_in(worker);
 	worker_put_retired(worker);
+	if (worker->called)
+		worker_run_called(worker);
 	for (;;) {
 		if (step(worker) == STEP_RAN || worker->pinned_first)
 			continue;

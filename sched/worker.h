@@ -53,6 +53,8 @@ struct drive;
  * and a pair that plays ping-pong keeps everybody else from running.
  */
 #define WORKER_MAX_DIRECT 3
+/* Callers below one task; see call.h. */
+#define WORKER_MAX_CALLERS 4
 
 /* A thief's stay with fresh tasks that it stole, until it runs out of work. */
 struct spread {
@@ -89,6 +91,9 @@ struct worker {
 	struct stack *pinned_last;
 	struct stack *retired; /* left for good, not put back yet */
 	struct stack *spare;   /* for the next worker_block() */
+	struct stack *caller; /* of the task that runs, and so on; see call.h */
+	AO_t xn_callers;      /* how many; relaxed, others may look */
+	struct task *called;  /* to be run by the loop on the spare */
 	struct departure leaving;
 	AO_t stretch_turn;	/* of xturns: that turn is timed, see stand.c */
 	uint64_t stretch_since; /* ticks */
@@ -338,7 +343,14 @@ void worker_get_up(struct worker *worker);
 
 /* First of all in a loop: the stack that was left for this one is free, or
    stands and is to be told of. */
-void worker_put_retired(struct worker *worker);
+void worker_see_to_left(struct worker *worker);
+
+static inline void worker_put_retired(struct worker *worker)
+{
+	if (unlikely(worker->retired != NULL ||
+		     worker->leaving.publish != NULL))
+		worker_see_to_left(worker);
+}
 
 /* ---- for stand.c ---- */
 
@@ -352,6 +364,9 @@ struct stack *worker_use_spare(struct worker *worker);
 
 /* worker->leaving is left: tell of it. */
 void worker_publish(struct worker *worker);
+
+/* This stack, which stands on the worker's thread, can go on. */
+void worker_pin(struct worker *worker, struct stack *stack);
 
 /* wait.wake of a stack: puts it where its worker finds it. */
 void worker_wake_stack(struct wait *wait);
@@ -455,13 +470,18 @@ static inline void worker_leave_hand(struct worker *worker, AO_t was)
 	AO_store_release(&worker->xbusy, was);
 }
 
-/* What a task is expected to take. */
-static inline AO_t task_expected_ns(const struct task *task)
+/* What a task of this class is expected to take. */
+static inline AO_t class_expected_ns(const struct task_class *class)
 {
 	/* Relaxed: an estimate. */
-	AO_t mean = AO_load(&task->class->xmean_ns);
+	AO_t mean = AO_load(&class->xmean_ns);
 
 	return mean ? mean : TASK_UNKNOWN_NS;
+}
+
+static inline AO_t task_expected_ns(const struct task *task)
+{
+	return class_expected_ns(task->class);
 }
 
 /* Longer tasks do not go through the run-next slot, where no thief sees them. */
