@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """suites - builds each configuration, runs the suites on it, counts tests
 
-Called by tests/run. A suite is a list of (configuration, Meson suite) pairs and
-of scripts. What failed is printed in full, the rest is one line.
+Called by tests/run. A suite is a list of steps: Meson suites in configurations,
+and scripts. What failed is printed in full, the rest is one line.
 """
 
 import json
@@ -56,19 +56,26 @@ CONFIGS = {
     "aarch64": Config("cross", chains="no", stress=10, patience=10),
 }
 
+# The run of all suites is to take a quarter of an hour on two processors. What
+# looks once more for what a step before it finds is left to the suite "rest";
+# so is what a script says of itself when told so. A suite that is named is run
+# whole.
+FIRST, REST, BOTH = "first", "rest", "both"
+
 SUITES = {
-    "lint": [("script", "tests/lint/lint.py"), ("sources", "debug")],
-    "unit": [("debug", "unit")],
-    "api": [("script", "tests/api/run")],
-    "examples": [("debug", "examples"), ("debug", "perf")],
-    "stress": [("debug", "stress")],
-    "asan": [(config, suite) for config in ("asan-gcc", "asan-clang")
-             for suite in ("unit", "stress")],
+    "lint": [("script", "tests/lint/lint.py", FIRST),
+             ("sources", "debug", FIRST)],
+    "unit": [("debug", "unit", FIRST)],
+    "api": [("script", "tests/api/run", BOTH)],
+    "examples": [("debug", "examples", FIRST), ("debug", "perf", FIRST)],
+    "stress": [("debug", "stress", FIRST)],
+    "asan": [("asan-gcc", "unit", FIRST), ("asan-gcc", "stress", FIRST),
+             ("asan-clang", "unit", REST), ("asan-clang", "stress", REST)],
     # What gcc's finds in the unit tests clang's does, three times as fast.
-    "tsan": [("tsan-gcc", "stress"),
-             ("tsan-clang", "unit"), ("tsan-clang", "stress")],
+    "tsan": [("tsan-clang", "unit", FIRST), ("tsan-clang", "stress", FIRST),
+             ("tsan-gcc", "stress", REST)],
     "aarch64": [("debug" if os.uname().machine == "aarch64" else "aarch64",
-                 "unit")],
+                 "unit", FIRST)],
 }
 
 # Per configuration: the (Meson suite, program) for whose sake it is built. None
@@ -367,12 +374,14 @@ def run_meson(suite, config, meson_suite, program):
     return count
 
 
-def run_script(suite, script, program):
+def run_script(suite, script, program, part):
     start = time.monotonic()
     command = [sys.executable, os.path.join(ROOT, script)]
     if not os.path.exists(command[1]):
         say(suite, "", f"there is no {script}", start)
         return Count(failed=1)
+    if part:
+        command.append(f"--part={part}")
     if program:
         command.append(program)
     done = subprocess.run(command, stdin=subprocess.DEVNULL,
@@ -408,21 +417,29 @@ def run_sources(suite, config):
     return count
 
 
+def steps(suite, part):
+    """What of a suite belongs to a part, all of it if that is None: (kind,
+    what, the part that a script is told)."""
+    return [(kind, what, part if where == BOTH else None)
+            for kind, what, where in SUITES[suite]
+            if part in (None, where) or where == BOTH]
+
+
 def plan(wanted):
     """Nothing is built that nobody is going to run."""
-    for suite, program in wanted:
-        for kind, what in SUITES[suite]:
+    for suite, program, part in wanted:
+        for kind, what, _ in steps(suite, part):
             if kind == "sources":
                 NEEDS[what].add(None)
             elif kind != "script":
                 NEEDS[kind].add((what, program))
 
 
-def run_suite(suite, program):
+def run_suite(suite, program, part):
     count = Count()
-    for kind, what in SUITES[suite]:
+    for kind, what, told in steps(suite, part):
         if kind == "script":
-            count.add(run_script(suite, what, program))
+            count.add(run_script(suite, what, program, told))
         elif kind == "sources":
             count.add(run_sources(suite, what))
         else:
@@ -430,26 +447,38 @@ def run_suite(suite, program):
     return count
 
 
-def main():
-    wanted = [name.partition(":")[::2] for name in sys.argv[1:]]
-    for name, _ in wanted:
-        if name not in SUITES:
-            print(f"tests/run: there is no suite {name}. See --help.",
+def parse(arguments):
+    """What is wanted: (suite, program, part)."""
+    if not arguments:
+        return [(suite, "", FIRST) for suite in SUITES]
+    wanted = []
+    for argument in arguments:
+        suite, _, program = argument.partition(":")
+        if argument == REST:
+            wanted += [(suite, "", REST) for suite in SUITES
+                       if steps(suite, REST)]
+        elif suite in SUITES:
+            wanted.append((suite, program, None))
+        else:
+            print(f"tests/run: there is no suite {argument}. See --help.",
                   file=sys.stderr)
-            return 2
-    wanted_all = not wanted
-    wanted = wanted or [(name, "") for name in SUITES]
+            sys.exit(2)
+    return wanted
+
+
+def main():
+    wanted = parse(sys.argv[1:])
     plan(wanted)
     total = Count()
     start = time.monotonic()
-    for suite, program in wanted:
-        count = run_suite(suite, program)
+    for suite, program, part in wanted:
+        count = run_suite(suite, program, part)
         if count.passed + count.failed + count.skipped == 0:
             print(f"Nothing was run: there is no {program or 'program'} in "
                   f"{suite}.")
             count.failed = 1
         total.add(count)
-    say("all" if wanted_all else "these", "", "", start)
+    say("these" if sys.argv[1:] else "all", "", "", start)
     for program in SHAKY:
         print(f"shaky: {program}")
     print(total)
