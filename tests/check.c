@@ -105,6 +105,19 @@ ReportHook(POST_ALL)(struct criterion_global_stats *stats)
 
 #include <atomic_ops.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_LSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_LSAN 1
+#endif
+#endif
+#ifdef WITH_LSAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
+#include "sched/topology.h"
+
 enum outcome { PASSED, FAILED, SKIPPED };
 
 /* Written by the child, read by the parent after waitpid(). */
@@ -118,6 +131,7 @@ struct report {
 static struct check_test *tests;
 static struct check_test **tests_end = &tests;
 static struct report *report;
+static sigset_t mask; /* a test's: as this program found it */
 
 void check_register(struct check_test *test)
 {
@@ -187,6 +201,7 @@ static _Noreturn void run_child(const struct check_test *test)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0});
 	setpgid(0, 0);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	run_body(test);
 	fflush(NULL);
@@ -202,11 +217,26 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Until a child may have ended, at most until the deadline. */
+static void wait_signal(double deadline)
+{
+	double left = deadline - now();
+	sigset_t child;
+
+	if (left <= 0)
+		return;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigtimedwait(&child, NULL,
+		     &(struct timespec){
+			     .tv_sec = (time_t)left,
+			     .tv_nsec = (long)((left - (time_t)left) * 1e9),
+		     });
+}
+
 /* False if the time is up; then the child and its children are gone. */
 static bool wait_child(pid_t child, double deadline, int *status)
 {
-	struct timespec pause = {.tv_nsec = 200 * 1000};
-
 	while (waitpid(child, status, WNOHANG) == 0) {
 		if (now() > deadline) {
 			kill(-child, SIGKILL);
@@ -214,9 +244,7 @@ static bool wait_child(pid_t child, double deadline, int *status)
 			waitpid(child, status, 0);
 			return false;
 		}
-		nanosleep(&pause, NULL);
-		if (pause.tv_nsec < 10 * 1000 * 1000)
-			pause.tv_nsec *= 2;
+		wait_signal(deadline);
 	}
 	return true;
 }
@@ -337,6 +365,33 @@ static int parse(struct command *command, int argc, char **argv)
 	return 0;
 }
 
+/*
+ * Nearly every test starts an engine, which reads the machine's topology, and
+ * ends with a search for leaks. What the first time costs children inherit:
+ * names are bound, pages are mapped, and an emulator, to which this is half of
+ * a short test, has translated it.
+ */
+static void warm_up(void)
+{
+	hwloc_topology_t topology;
+
+	if (topology_load(&topology, NULL) == 0)
+		hwloc_topology_destroy(topology);
+#ifdef WITH_LSAN
+	__lsan_do_recoverable_leak_check();
+#endif
+}
+
+/* A child's end stays pending until it is waited for. */
+static void block_signal(void)
+{
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, &mask);
+}
+
 static int run_all(const struct command *command)
 {
 	unsigned n[3] = {0};
@@ -371,6 +426,10 @@ int main(int argc, char **argv)
 	if (report == MAP_FAILED) {
 		perror("mmap");
 		return 2;
+	}
+	if (!command.list && !command.no_fork) {
+		warm_up();
+		block_signal();
 	}
 	return run_all(&command);
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """suites - builds each configuration, runs the suites on it, counts tests
 
-Called by tests/run. A suite is a list of (configuration, Meson suite) pairs and
-of scripts. What failed is printed in full, the rest is one line.
+Called by tests/run. A suite is a list of steps: Meson suites in configurations,
+and scripts. What failed is printed in full, the rest is one line.
 """
 
 import json
@@ -28,10 +28,11 @@ SANITIZER_ENV = {
 
 
 class Config:
-    """One build folder: compiler, Meson options, how its tests are run."""
+    """A build folder: compiler, Meson options; and how its tests are run."""
 
     def __init__(self, compiler, *options, chains="yes", stress=100,
-                 patience=1):
+                 patience=1, build=None):
+        self.build = build          # whose build folder, if not its own
         self.compiler = compiler
         self.options = ["-Db_colorout=auto", *options]
         self.chains = chains        # $ROTA_CHAINS, both are to be seen
@@ -46,34 +47,80 @@ ASAN = (*LINES, "-Doptimization=1", "-Db_lundef=false",
 TSAN = (*LINES, "-Doptimization=1", "-Db_lundef=false",
         "-Db_sanitize=thread")
 
+
+def linked(*flags):
+    """How a hundred and fifty programs are linked. Of the two linkers of
+    binutils gold, where it is, takes half the time."""
+    if shutil.which("ld.gold"):
+        flags = ("-fuse-ld=gold", *flags)
+    return f"-Dc_link_args={' '.join(flags)}"
+
+
+# Beside each other gcc's shared runtimes have 12 MB of zeroes, in all of which
+# each test looks for what leads to its blocks.
+STATIC = ("-static-libasan", "-static-libubsan")
+
 CONFIGS = {
-    "debug": Config("gcc"),
-    "asan-gcc": Config("gcc", *ASAN, stress=20, patience=2),
-    "asan-clang": Config("clang", *ASAN, chains="no", stress=20, patience=2),
+    "debug": Config("gcc", linked(), stress=60),
+    "unchained": Config("gcc", chains="no", stress=60, build="debug"),
+    "asan-gcc": Config("gcc", *ASAN, linked(*STATIC), chains="no", stress=12,
+                       patience=2),
+    "asan-clang": Config("clang", *ASAN, linked(), stress=30, patience=2),
     # The same races are looked for twice, and gcc's runtime is the slower one.
-    "tsan-gcc": Config("gcc", *TSAN, chains="no", stress=2, patience=4),
-    "tsan-clang": Config("clang", *TSAN, stress=3, patience=4),
+    "tsan-gcc": Config("gcc", *TSAN, linked(), chains="no", stress=2,
+                       patience=4),
+    "tsan-clang": Config("clang", *TSAN, linked(), stress=3, patience=4),
     "aarch64": Config("cross", chains="no", stress=10, patience=10),
 }
 
+# The run of all suites is to take a quarter of an hour on two processors. What
+# looks once more for what a step before it finds is left to the suite "rest";
+# so is what a script says of itself when told so. A suite that is named is run
+# whole.
+FIRST, REST, BOTH = "first", "rest", "both"
+
 SUITES = {
-    "lint": [("script", "tests/lint/lint.py"), ("sources", "debug")],
-    "unit": [("debug", "unit")],
-    "api": [("script", "tests/api/run")],
-    "examples": [("debug", "examples"), ("debug", "perf")],
-    "stress": [("debug", "stress")],
-    "asan": [(config, suite) for config in ("asan-gcc", "asan-clang")
-             for suite in ("unit", "stress")],
+    "lint": [("script", "tests/lint/lint.py", FIRST),
+             ("sources", "debug", FIRST)],
+    "unit": [("debug", "unit", FIRST)],
+    "api": [("script", "tests/api/run", BOTH)],
+    "examples": [("debug", "examples", FIRST), ("debug", "perf", FIRST)],
+    "stress": [("debug", "stress", FIRST), ("unchained", "stress", REST)],
+    "asan": [("asan-gcc", "unit", FIRST), ("asan-gcc", "stress", FIRST),
+             ("asan-clang", "unit", REST), ("asan-clang", "stress", REST)],
     # What gcc's finds in the unit tests clang's does, three times as fast.
-    "tsan": [("tsan-gcc", "stress"),
-             ("tsan-clang", "unit"), ("tsan-clang", "stress")],
+    "tsan": [("tsan-clang", "unit", FIRST), ("tsan-clang", "stress", FIRST),
+             ("tsan-gcc", "stress", REST)],
     "aarch64": [("debug" if os.uname().machine == "aarch64" else "aarch64",
-                 "unit")],
+                 "unit", BOTH)],
 }
 
-# Per configuration: the (Meson suite, program) for whose sake it is built. None
-# in their place: all that there is. Filled by plan().
-NEEDS = {name: set() for name in CONFIGS}
+# Of a step that belongs to both parts, what is left to the rest. An emulator
+# looks for what is wrong with assembly, with atomics and with sizes: what
+# stands upon that alone is looked at when there is time.
+LATER = {
+    ("aarch64", "unit"): set("""
+        abandon abandon_process allocator asking blocking closure cycle
+        cycle_forks cycle_reads deadline deadlock exits fairness flush here id
+        join limit order overflow own pause place process protocol quiesce
+        quota reads receive reply roam room spawn status stop stuck
+        thread_names workers""".split()),
+}
+
+# Per build: what is wanted() of it, for whose sake it is made. None in their
+# place: all that there is. Filled by plan().
+NEEDS = {name: [] for name in CONFIGS}
+
+
+def wanted(test, step):
+    """Whether a test, (Meson suites, name), belongs to a step: (configuration,
+    Meson suite, program if only that, part)."""
+    config, suite, program, part = step
+    suites, name = test
+    if suite not in suites or program not in ("", name):
+        return False
+    later = LATER.get((config, suite))
+    return not later or part is None or (name in later) == (part == REST)
 
 
 class Count:
@@ -184,6 +231,13 @@ def read_info(folder, what):
         return json.load(file)
 
 
+def tests_of(folder, step):
+    """What Meson knows of the tests of a step."""
+    return [test for test in read_info(folder, "tests")
+            if wanted(({suite.rpartition(":")[2] for suite in test["suite"]},
+                       test["name"]), step)]
+
+
 def targets(name, folder):
     """What ninja is to make: what the tests that are wanted of this build need,
     or, if more than tests is wanted, all."""
@@ -192,10 +246,8 @@ def targets(name, folder):
     files = {target["id"]: target["filename"]
              for target in read_info(folder, "targets")}
     found = set()
-    for test in read_info(folder, "tests"):
-        suites = {suite.rpartition(":")[2] for suite in test["suite"]}
-        if any(suite in suites and program in ("", test["name"])
-               for suite, program in NEEDS[name]):
+    for step in NEEDS[name]:
+        for test in tests_of(folder, step):
             found.update(os.path.relpath(path, folder)
                          for target in test["depends"] for path in files[target])
     # A program of that name may be in another suite only.
@@ -327,11 +379,13 @@ def show_quoted(title, text):
                           if not re.match(r"ok\b", line)))
 
 
-def run_meson(suite, config, meson_suite, program):
-    if not build(suite, config):
+def run_meson(suite, step):
+    config, meson_suite, program, part = step
+    built = CONFIGS[config].build or config
+    if not build(suite, built):
         return Count(failed=1)
     start = time.monotonic()
-    folder = os.path.join(BUILD, config)
+    folder = os.path.join(BUILD, built)
     results = os.path.join(folder, "meson-logs", "testlog.json")
     if os.path.exists(results):
         os.remove(results)
@@ -341,10 +395,13 @@ def run_meson(suite, config, meson_suite, program):
                "--num-processes", str(1 if config == "aarch64" else JOBS),
                "--timeout-multiplier", str(CONFIGS[config].patience),
                *wrapper(config)]
+    programs = []
     if program:
-        command.append(program)
-    log = os.path.join(BUILD, config + ".log")
-    run_logged(command, log, env=environment(CONFIGS[config]))
+        programs = [program]
+    elif part and (config, meson_suite) in LATER:
+        programs = [test["name"] for test in tests_of(folder, step)]
+    log = os.path.join(BUILD, built + ".log")
+    run_logged([*command, *programs], log, env=environment(CONFIGS[config]))
     count = Count()
     lines = read_results(results)
     for result in lines:
@@ -367,12 +424,14 @@ def run_meson(suite, config, meson_suite, program):
     return count
 
 
-def run_script(suite, script, program):
+def run_script(suite, script, program, part):
     start = time.monotonic()
     command = [sys.executable, os.path.join(ROOT, script)]
     if not os.path.exists(command[1]):
         say(suite, "", f"there is no {script}", start)
         return Count(failed=1)
+    if part:
+        command.append(f"--part={part}")
     if program:
         command.append(program)
     done = subprocess.run(command, stdin=subprocess.DEVNULL,
@@ -408,48 +467,69 @@ def run_sources(suite, config):
     return count
 
 
+def steps(suite, part):
+    """What of a suite belongs to a part, all of it if that is None: (kind,
+    what, the part of it that is wanted, None if all is)."""
+    return [(kind, what, part if where == BOTH else None)
+            for kind, what, where in SUITES[suite]
+            if part in (None, where) or where == BOTH]
+
+
 def plan(wanted):
     """Nothing is built that nobody is going to run."""
-    for suite, program in wanted:
-        for kind, what in SUITES[suite]:
+    for suite, program, part in wanted:
+        for kind, what, told in steps(suite, part):
             if kind == "sources":
-                NEEDS[what].add(None)
+                NEEDS[what].append(None)
             elif kind != "script":
-                NEEDS[kind].add((what, program))
+                NEEDS[CONFIGS[kind].build or kind].append((kind, what, program,
+                                                           told))
 
 
-def run_suite(suite, program):
+def run_suite(suite, program, part):
     count = Count()
-    for kind, what in SUITES[suite]:
+    for kind, what, told in steps(suite, part):
         if kind == "script":
-            count.add(run_script(suite, what, program))
+            count.add(run_script(suite, what, program, told))
         elif kind == "sources":
             count.add(run_sources(suite, what))
         else:
-            count.add(run_meson(suite, kind, what, program))
+            count.add(run_meson(suite, (kind, what, program, told)))
     return count
 
 
-def main():
-    wanted = [name.partition(":")[::2] for name in sys.argv[1:]]
-    for name, _ in wanted:
-        if name not in SUITES:
-            print(f"tests/run: there is no suite {name}. See --help.",
+def parse(arguments):
+    """What is wanted: (suite, program, part)."""
+    if not arguments:
+        return [(suite, "", FIRST) for suite in SUITES]
+    wanted = []
+    for argument in arguments:
+        suite, _, program = argument.partition(":")
+        if argument == REST:
+            wanted += [(suite, "", REST) for suite in SUITES
+                       if steps(suite, REST)]
+        elif suite in SUITES:
+            wanted.append((suite, program, None))
+        else:
+            print(f"tests/run: there is no suite {argument}. See --help.",
                   file=sys.stderr)
-            return 2
-    wanted_all = not wanted
-    wanted = wanted or [(name, "") for name in SUITES]
+            sys.exit(2)
+    return wanted
+
+
+def main():
+    wanted = parse(sys.argv[1:])
     plan(wanted)
     total = Count()
     start = time.monotonic()
-    for suite, program in wanted:
-        count = run_suite(suite, program)
+    for suite, program, part in wanted:
+        count = run_suite(suite, program, part)
         if count.passed + count.failed + count.skipped == 0:
             print(f"Nothing was run: there is no {program or 'program'} in "
                   f"{suite}.")
             count.failed = 1
         total.add(count)
-    say("all" if wanted_all else "these", "", "", start)
+    say("these" if sys.argv[1:] else "all", "", "", start)
     for program in SHAKY:
         print(f"shaky: {program}")
     print(total)

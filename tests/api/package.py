@@ -265,18 +265,20 @@ def quietly(check, *arguments):
     return None
 
 
-def cases(compilers):
-    """(name, function that returns None or what is wrong) of each case."""
+def cases(compilers, part):
+    """(name, function that returns None or what is wrong) of each case of a
+    part, of all if that is None."""
     found = []
     for compiler in compilers:
         for lto in (False, True):
             # All that is installed once, the libraries in all variants.
-            tags = [] if compiler == "gcc" and not lto else ["devel",
-                                                             "runtime"]
-            found.append((f"package {compiler}{' lto' if lto else ''}",
-                          lambda c=compiler, l=lto, t=tags:
-                          quietly(check_install, c, l, t)))
-    if "gcc" in compilers:
+            is_first = compiler == "gcc" and not lto
+            tags = [] if is_first else ["devel", "runtime"]
+            if part in (None, "first" if is_first else "rest"):
+                found.append((f"package {compiler}{' lto' if lto else ''}",
+                              lambda c=compiler, l=lto, t=tags:
+                              quietly(check_install, c, l, t)))
+    if "gcc" in compilers and part != "first":
         found.append(("package as a subproject",
                       lambda: quietly(check_subproject, "gcc")))
     return found

@@ -111,8 +111,8 @@ Test(cycle, of_1000_actors, .timeout = STRESS)
 {
 	size_t n = SIZED(MAX_ACTORS, 200);
 
-	weave(2, 1, n, check_stress(20));
-	weave(1, 1, n, check_stress(20));
+	weave(2, 1, n, check_stress(10));
+	weave(1, 1, n, check_stress(10));
 }
 
 Test(cycle, on_64_workers, .timeout = STRESS)

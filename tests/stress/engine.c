@@ -162,7 +162,7 @@ static void cut_short(unsigned workers, unsigned capacity, unsigned long round)
 
 Test(engine, stops_under_calls, .timeout = STRESS)
 {
-	unsigned long rounds = check_stress(500);
+	unsigned long rounds = check_stress(300);
 
 	for (unsigned long i = 0; i < rounds; i++)
 		cut_short(2, 1 + (unsigned)i % 9, i);
@@ -170,7 +170,7 @@ Test(engine, stops_under_calls, .timeout = STRESS)
 
 Test(engine, stops_under_calls_with_64_workers, .timeout = STRESS)
 {
-	unsigned long rounds = check_stress(100);
+	unsigned long rounds = check_stress(60);
 
 	for (unsigned long i = 0; i < rounds; i++)
 		cut_short(64, 1 + (unsigned)i % 9, i);
@@ -178,7 +178,7 @@ Test(engine, stops_under_calls_with_64_workers, .timeout = STRESS)
 
 Test(engine, stops_under_calls_with_one_worker, .timeout = STRESS)
 {
-	unsigned long rounds = check_stress(500);
+	unsigned long rounds = check_stress(300);
 
 	for (unsigned long i = 0; i < rounds; i++)
 		cut_short(1, 1 + (unsigned)i % 9, i);
@@ -209,7 +209,7 @@ static void *thread_start_stop(void *arg)
 
 Test(engine, many_start_and_stop_at_once, .timeout = STRESS)
 {
-	unsigned long n = check_stress(600);
+	unsigned long n = check_stress(300);
 	pthread_t thread[4];
 
 	for (int i = 0; i < 4; i++)

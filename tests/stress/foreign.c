@@ -133,7 +133,7 @@ static rota_engine *engine_open(size_t place, unsigned workers)
 /* What is accepted and not handled is told, also at the end of an engine. */
 Test(foreign, threads_and_engines_come_and_go, .timeout = STRESS)
 {
-	unsigned long n = check_stress(3000);
+	unsigned long n = check_stress(1500);
 	rota_engine *engines[ENGINES];
 	struct host host[THREADS];
 	pthread_t thread[THREADS];
@@ -165,7 +165,7 @@ Test(foreign, threads_and_engines_come_and_go, .timeout = STRESS)
 /* The same without an end in between: many threads at a time. */
 Test(foreign, threads_come_and_go, .timeout = STRESS)
 {
-	unsigned long rounds = check_stress(300);
+	unsigned long rounds = check_stress(200);
 	uint64_t random[32];
 	pthread_t thread[32];
 

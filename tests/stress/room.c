@@ -193,7 +193,7 @@ Test(room, or_deadline_first_for_who_moves_among_64, .timeout = STRESS)
    they are such as move. */
 Test(room, or_stop_first_but_never_both, .timeout = STRESS)
 {
-	unsigned long rounds = check_stress(100);
+	unsigned long rounds = check_stress(70);
 	uint64_t n = 3000;
 
 	for (unsigned long round = 0; round < rounds; round++) {

@@ -330,7 +330,7 @@ static void *thread_submits(void *arg)
 
 Test(task, engines_stop_meanwhile, .timeout = STRESS)
 {
-	unsigned long n = check_stress(600);
+	unsigned long n = check_stress(300);
 
 	for (unsigned long i = 0; i < n; i++) {
 		pthread_t thread[4];

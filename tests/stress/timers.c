@@ -166,7 +166,7 @@ static void ring(unsigned workers, int64_t longest, uint64_t n, bool is_mortal)
 
 Test(timers, are_handled_or_cancelled, .timeout = STRESS)
 {
-	ring(2, ROTA_US(500), check_stress(100000), false);
+	ring(2, ROTA_US(500), check_stress(50000), false);
 }
 
 Test(timers, of_no_delay_are_handled_or_cancelled, .timeout = STRESS)
@@ -181,7 +181,7 @@ Test(timers, are_handled_or_cancelled_on_64_workers, .timeout = STRESS)
 
 Test(timers, are_handled_cancelled_or_dead_letters, .timeout = STRESS)
 {
-	ring(2, ROTA_MS(2), check_stress(100000), true);
+	ring(2, ROTA_MS(2), check_stress(50000), true);
 }
 
 /* All of them in the wheel at once. */
