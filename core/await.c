@@ -421,8 +421,11 @@ bool await_may_call(struct local *local, const struct actor *actor)
 	const struct task_class *class =
 		(const struct task_class *)AO_load(&actor->task.xclass);
 
-	/* Relaxed: as above; whether it blocks is the owner's own. */
+	/* Relaxed: as above; whether it blocks is the owner's own, and a stop
+	   that is seen the next time is seen in time. */
 	return !(AO_int_load(&local->turn.marks) & TURN_BLOCKS) &&
+	       !(AO_load(&local->turn.actor->xsignal) &
+		 (SIGNAL_STOP | SIGNAL_ENGINE)) &&
 	       !(AO_load(&actor->xmail) & MAILBOX_SCHEDULED) &&
 	       is_common(class) && worker_may_call(&local->worker, class);
 }
@@ -438,8 +441,7 @@ static void note_calling(struct local *local, rota_id to)
 	AO_store(&calling->xself, local->turn.self);
 	AO_store(&calling->xto, to);
 	AO_store(&calling->xdue, local->turn.due);
-	AO_store(&calling->xtag,
-		 message ? closure_tag(message_look(message)) : 0);
+	AO_store(&calling->xhead, message ? AO_load(&message->xhead) : 0);
 }
 
 void await_call(struct local *local, struct actor *actor, rota_id to)

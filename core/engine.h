@@ -196,8 +196,8 @@ struct chain {
 struct calling {
 	AO_t xself;
 	AO_t xto;
-	AO_t xtag; /* of the message in hand */
-	AO_t xdue; /* messages that it has finished, and that still count */
+	AO_t xhead; /* of the message in hand; 0: none */
+	AO_t xdue;  /* messages that it has finished, and that still count */
 };
 
 struct local {

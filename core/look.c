@@ -17,6 +17,7 @@
 #include "core/overflow.h"
 #include "core/process.h"
 #include "core/reads.h"
+#include "mailbox/closure.h"
 #include "sched/call.h"
 
 static void find_worker(struct engine *engine, rota_id id, struct look *look)
@@ -40,6 +41,11 @@ static void find_worker(struct engine *engine, rota_id id, struct look *look)
 	}
 }
 
+static unsigned tag_of(AO_t head)
+{
+	return closure_tag((union message_word){.word = head}.head);
+}
+
 /* Or it stands below the turn of one that it has asked: see sched/call.h. */
 static void find_calling(struct engine *engine, rota_id id, struct look *look)
 {
@@ -48,8 +54,11 @@ static void find_calling(struct engine *engine, rota_id id, struct look *look)
 	for (i = 0; i < n; i++) {
 		const struct local *local =
 			(const struct local *)engine->crew.workers[i];
-		struct sighting seen = watch_sight(engine, i);
+		struct sighting seen;
 
+		if (worker_n_callers(&local->worker) == 0)
+			continue;
+		seen = watch_sight(engine, i);
 		for (j = 0; j < worker_n_callers(&local->worker); j++) {
 			const struct calling *calling = &local->callings[j];
 
@@ -59,7 +68,7 @@ static void find_calling(struct engine *engine, rota_id id, struct look *look)
 			look->activity = ROTA_WAITING;
 			look->waits_for = ROTA_WAITS_FOR_ANSWER;
 			look->whom = AO_load(&calling->xto);
-			look->tag = (unsigned)AO_load(&calling->xtag);
+			look->tag = tag_of(AO_load(&calling->xhead));
 			look->worker = (int)i;
 			look->calls = true;
 			look->sighting = seen;

@@ -107,6 +107,14 @@ int rota_answer(int result, const void *reply, size_t length)
 	return 0;
 }
 
+/* What the message in hand has beside its payload, or NULL. */
+static struct message_extension *extension_in_hand(const struct local *local)
+{
+	struct message *message = local->turn.message;
+
+	return message ? message_extension(message) : NULL;
+}
+
 /*
  * Who withdraws a request does so on its own worker: if that is ours, because its
  * wait has ended, or after it has begun one (see sched/call.h), it goes first.
@@ -115,31 +123,34 @@ static void give_way(struct local *local)
 {
 	if (worker_n_callers(&local->worker) > 0 ||
 	    worker_n_ended(&local->worker) > 0)
-		rota_yield(); /* if it fails, we are told why below */
+		rota_yield(); /* if it fails, the next look tells why */
 }
 
 int rota_is_cancelled(void)
 {
 	struct local *local = local_in_turn();
 	struct message_extension *extension;
-	struct message *message;
 	struct ask_seen seen;
 
 	if (!local)
 		return 0;
-	give_way(local);
-	message = local->turn.message;
 	/* Relaxed: whether it is seen now or the next time. */
 	if (AO_load(&local->turn.actor->xsignal) &
 		    (SIGNAL_STOP | SIGNAL_ENGINE) ||
 	    turn_marks(local, 0, 0) & TURN_ABANDONED)
 		return 1;
-	extension = message ? message_extension(message) : NULL;
+	extension = extension_in_hand(local);
 	if (!extension)
 		return 0;
 	if (extension->deadline_ns != CLOCK_NEVER &&
 	    crew_now_ns(&local->engine->crew) >= extension->deadline_ns)
 		return 1;
+	if (!extension->token && !extension->taken)
+		return 0;
+	give_way(local);
+	extension = extension_in_hand(local);
+	if (!extension)
+		return 0;
 	if (extension->token)
 		return !(ask_look(extension->token, &seen) && seen.is_open);
 	return extension->taken && ask_look(extension->taken, &seen) &&

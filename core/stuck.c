@@ -30,6 +30,7 @@
 
 #include "core/engine.h"
 #include "mailbox/closure.h"
+#include "sched/call.h"
 
 #define STUCK_NS ROTA_S(1)
 
@@ -53,7 +54,7 @@ static uint64_t first_report_ns(const struct engine *engine)
 static uint64_t n_held_up(const struct worker *worker)
 {
 	AO_t n = worker_backlog(worker) + nest_length(&worker->nest) +
-		 worker_n_ended(worker);
+		 worker_n_callers(worker) + worker_n_ended(worker);
 
 	return worker->home ? n + home_length(worker->home) : n;
 }
@@ -141,7 +142,8 @@ static void look(struct engine *engine, unsigned worker, uint64_t now_ns)
 		return;
 	/* It said that it blocks; relaxed: a hint. */
 	if (AO_load(&local->worker.xblocked) &&
-	    worker_n_ended(&local->worker) == 0)
+	    worker_n_ended(&local->worker) == 0 &&
+	    worker_n_callers(&local->worker) == 0)
 		return;
 	if (now_ns < seen.at_ns)
 		return; /* somebody else has just looked */

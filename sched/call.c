@@ -64,11 +64,10 @@ static bool has_spare(struct worker *worker)
 	return worker->spare != NULL;
 }
 
-/* The loops of drive.c and home.c go ways of their own. */
 bool worker_may_call(struct worker *worker, const struct task_class *class)
 {
-	return worker_n_callers(worker) < WORKER_MAX_CALLERS &&
-	       !worker->crew->drive && !worker->home &&
+	return worker->may_call &&
+	       worker_n_callers(worker) < WORKER_MAX_CALLERS &&
 	       class_expected_ns(class) <= DIRECT_MAX_NS &&
 	       is_its_turn(worker) && has_spare(worker);
 }
@@ -83,7 +82,6 @@ void worker_call(struct worker *worker, struct task *task)
 	set_callers(worker, stack, worker_n_callers(worker) + 1);
 	stack->saved_errno = errno;
 	worker->n_standing++;
-	worker_count(&worker->xwaits, 1);
 	context_switch(&stack->context, &worker_use_spare(worker)->context);
 	worker->n_standing--;
 	errno = stack->saved_errno;
@@ -123,6 +121,8 @@ void worker_release_callers(struct worker *worker)
 {
 	struct stack *stack = worker->caller, *next, *outermost = NULL;
 
+	/* What times the turns of the callers has timed more than them. */
+	worker_count(&worker->xwaits, 1);
 	for (; stack; stack = next) {
 		next = stack->next;
 		stack->next = outermost;

@@ -175,9 +175,6 @@ _Static_assert(sizeof(struct frame) == 176, "context.S stores 176 bytes");
 _Static_assert(offsetof(struct context, sp) == 0, "context.S knows this");
 _Static_assert(offsetof(struct start, run) == 0, "context.S knows this");
 
-extern __attribute__((visibility("hidden"))) struct context *
-context_swap(struct context *from, struct context *to);
-
 extern __attribute__((visibility("hidden"))) void context_start(void);
 
 /* A new stack inherits how the maker's floating point rounds, as a new thread
@@ -276,52 +273,12 @@ void context_forget(struct context *context)
 	context->fiber = NULL;
 }
 
-#if WITH_ASSEMBLY && defined(__x86_64__)
-
-#ifdef __AVX512F__
-#define HIGH_REGISTERS                                                         \
-	"xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",         \
-		"xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", \
-		"xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7",
-#else
-#define HIGH_REGISTERS
-#endif
-
-/*
- * context_swap() without a call: processors keep return addresses on a stack of
- * their own, to predict where a ret goes. A call that returns elsewhere leaves
- * one too many there, and the next ret of the stack that is resumed is
- * mispredicted: 8 ns of 68 that an ask took. All that a callee may change is
- * clobbered; 128 bytes below the stack pointer may be in use.
- */
-static inline struct context *swap(struct context *from, struct context *to)
-{
-	struct context *left;
-
-	__asm__ volatile("lea	-128(%%rsp), %%rsp\n\t"
-			 "lea	1f(%%rip), %%rcx\n\t"
-			 "push	%%rcx\n\t"
-			 "jmp	context_swap\n"
-			 "1:\n\t"
-			 "lea	128(%%rsp), %%rsp"
-			 : "=a"(left), "+D"(from), "+S"(to)
-			 :
-			 : HIGH_REGISTERS "rcx", "rdx", "r8", "r9", "r10",
-			   "r11", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-			   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-			   "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
-			   "memory", "cc");
-	return left;
-}
-
-#else
-
-#define swap context_swap
-
-#endif
+#if !CONTEXT_INLINE
 
 void context_switch(struct context *from, struct context *to)
 {
 	sanitize_leave(from, to);
-	sanitize_arrive(from, swap(from, to));
+	sanitize_arrive(from, context_swap(from, to));
 }
+
+#endif

@@ -302,6 +302,8 @@ int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 	/* What it makes runnable for others goes to them at once: its turns may
 	   block. */
 	worker->has_hand &= !home;
+	/* The loops of drive.c and home.c go ways of their own. */
+	worker->may_call = !home && !crew->options.driven;
 	if (crew->options.dress)
 		crew->options.dress(worker);
 	crew->workers[number] = worker;

@@ -664,9 +664,10 @@ static inline struct task *take_next(struct worker *worker)
 /* In turns with the ring; always if there is nothing else. */
 static inline struct task *take_forked(struct worker *worker, bool always)
 {
-	/* Relaxed: the owner's own. */
-	if (likely(nest_length(&worker->nest) == 0) ||
-	    (!always && AO_load(&worker->xturns) % 2 == 0))
+	if (likely(nest_length(&worker->nest) == 0))
+		return NULL;
+	worker->nest_waits = !worker->nest_waits;
+	if (!always && worker->nest_waits)
 		return NULL;
 	return nest_take(&worker->nest, 0);
 }

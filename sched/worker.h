@@ -116,6 +116,8 @@ struct worker {
 	uint64_t left_ns; /* when it became no member */
 	bool is_member;	  /* of the idle list: takes tasks */
 	bool is_searching;
+	bool nest_waits;     /* what lies there: it is the ring's turn */
+	bool may_call;	     /* see call.h; constant */
 	bool has_hand;	     /* the two words above can be had by others */
 	bool chooses_tasks;  /* chance.chooses_tasks, at hand */
 	bool spare_has_loop; /* a loop of ours stands on the spare, between two

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call - actors that ask one another, each called by who asks it
+ * call - actors that ask the next ones, each called by who asks it
  *
- * Whoever is asked answers at once, or asks others first, or waits, or has the
+ * Each asks only those behind it, so that there are no circles, and many can wait
+ * without a time. Whoever is asked answers at once, or asks others first, or waits, or has the
  * request answered later or by another; some are stopped meanwhile, and some
  * ask with little time. Most begin as calls (see sched/call.h), and stop being
  * calls in every way there is. Each ask has to end with an outcome that there is
@@ -20,22 +21,17 @@
 enum { ASKED = 1, GO, SETTLE };
 
 #define N_KNOTS 12
-#define N_ROOTS SIZED(4000, 200)
-#define DEPTH 7
+#define N_ROOTS check_stress(40000)
 #define REFUSED 5 /* an outcome of ours */
 
 static AO_t knots[N_KNOTS]; /* their ids: replaced as they are stopped */
 static struct tally n_wrong, n_called, n_answered, n_failed;
 
 struct knot {
+	size_t i;
 	uint64_t random;
 	rota_token token; /* taken, or 0 */
 	uint64_t value;
-};
-
-struct question {
-	uint64_t value;
-	uint64_t hops;
 };
 
 static void wrong(const char *what, int result)
@@ -44,9 +40,12 @@ static void wrong(const char *what, int result)
 	tally_add(&n_wrong, 1);
 }
 
-static rota_id some_knot(uint64_t *random)
+/* Behind number i. */
+static rota_id one_behind(size_t i, uint64_t *random)
 {
-	return AO_load_acquire(&knots[next_random(random) % N_KNOTS]);
+	size_t n = N_KNOTS - 1 - i;
+
+	return AO_load_acquire(&knots[i + 1 + next_random(random) % n]);
 }
 
 static int64_t some_time(uint64_t *random)
@@ -70,7 +69,6 @@ static void judge(int outcome, uint64_t value, uint64_t reply)
 	case -ESRCH:
 	case -ECONNRESET:
 	case -ECANCELED:
-	case -EDEADLK:
 	case -EPIPE:
 	case -ESHUTDOWN:
 		tally_add(&n_failed, 1);
@@ -80,17 +78,16 @@ static void judge(int outcome, uint64_t value, uint64_t reply)
 	}
 }
 
-static void ask(uint64_t *random, uint64_t hops)
+static void ask(struct knot *knot)
 {
-	struct question question = {next_random(random), hops};
-	rota_id to = some_knot(random);
-	uint64_t reply = 0;
+	uint64_t value = next_random(&knot->random), reply = 0;
+	rota_id to = one_behind(knot->i, &knot->random);
 	int outcome;
 
 	seem_quick(to);
-	outcome = rota_ask(to, ASKED, &question, sizeof(question), &reply,
-			   sizeof(reply), some_time(random));
-	judge(outcome, question.value, reply);
+	outcome = rota_ask(to, ASKED, &value, sizeof(value), &reply,
+			   sizeof(reply), some_time(&knot->random));
+	judge(outcome, value, reply);
 }
 
 /* What was taken before is answered, or dropped. */
@@ -117,30 +114,29 @@ static int answer_later(struct knot *knot, uint64_t value)
 	if (error)
 		return rota_answer(-error, NULL, 0);
 	knot->value = value;
-	rota_send(rota_self(), SETTLE, NULL, 0);
-	if (next_random(&knot->random) % 2 == 0)
+	if (rota_send(rota_self(), SETTLE, NULL, 0) != 0 ||
+	    next_random(&knot->random) % 2 == 0)
 		settle(knot);
 	return ROTA_LATER;
 }
 
-static int pass_on(struct knot *knot, const struct question *question)
+static int pass_on(struct knot *knot, uint64_t value)
 {
-	struct question next = {question->value, 0};
-	int error = rota_forward(0, some_knot(&knot->random), ASKED, &next,
-				 sizeof(next), ROTA_US(100));
+	int error = rota_forward(0, one_behind(knot->i, &knot->random), ASKED,
+				 &value, sizeof(value), ROTA_US(100));
 
 	return error ? rota_answer(REFUSED, NULL, 0) : ROTA_LATER;
 }
 
-static int serve(struct knot *knot, const struct question *question)
+static int serve(struct knot *knot, uint64_t value)
 {
-	uint64_t *random = &knot->random, reply = ~question->value;
+	uint64_t *random = &knot->random, reply = ~value;
+	bool is_last = knot->i == N_KNOTS - 1;
 
 	if (worker_n_callers(&local_here()->worker) > 0)
 		tally_add(&n_called, 1);
-	for (uint64_t i = next_random(random) % 3; i > 0 && question->hops > 0;
-	     i--)
-		ask(random, question->hops - 1);
+	for (uint64_t i = is_last ? 0 : next_random(random) % 3; i > 0; i--)
+		ask(knot);
 	switch (next_random(random) % 12) {
 	case 0:
 		rota_yield();
@@ -149,15 +145,15 @@ static int serve(struct knot *knot, const struct question *question)
 		rota_sleep(ROTA_US(10));
 		break;
 	case 2:
-		return answer_later(knot, question->value);
+		return answer_later(knot, value);
 	case 3:
 		if (rota_is_cancelled())
 			return rota_answer(REFUSED, NULL, 0);
 		break;
 	case 4:
-		return question->hops > 0
-			       ? pass_on(knot, question)
-			       : rota_answer(0, &reply, sizeof(reply));
+		if (!is_last)
+			return pass_on(knot, value);
+		break;
 	default:
 		break;
 	}
@@ -167,18 +163,15 @@ static int serve(struct knot *knot, const struct question *question)
 static int knot_handle(void *state, unsigned tag, void *payload, size_t length)
 {
 	struct knot *knot = state;
-	struct question question;
 
-	(void)length;
 	switch (tag) {
 	case ASKED:
-		memcpy(&question, payload, sizeof(question));
-		return serve(knot, &question);
+		return serve(knot, value_at(payload, length));
 	case SETTLE:
 		settle(knot);
 		return 0;
 	default:
-		ask(&knot->random, DEPTH);
+		ask(knot);
 		return 0;
 	}
 }
@@ -192,7 +185,7 @@ static const struct rota_behaviour knot_behaviour = {
 
 static void tie(size_t i, uint64_t seed)
 {
-	struct knot knot = {.random = seed + 1};
+	struct knot knot = {.i = i, .random = seed + 1};
 
 	AO_store_release(&knots[i], spawn(&knot_behaviour, &knot, 0));
 }
@@ -205,7 +198,9 @@ static void everybody_asks(unsigned workers)
 	for (size_t i = 0; i < N_KNOTS; i++)
 		tie(i, i);
 	for (size_t i = 0; i < N_ROOTS; i++) {
-		rota_send(some_knot(&random), GO, NULL, 0);
+		rota_send(AO_load_acquire(
+				  &knots[next_random(&random) % (N_KNOTS - 1)]),
+			  GO, NULL, 0);
 		if (i % 64 == 63) {
 			size_t old = i / 64 % N_KNOTS;
 

@@ -312,8 +312,9 @@ ROTA_API int rota_answer(int result, const void *reply, size_t length);
  * passed the request on), if the deadline of the message in hand has passed, or
  * if the actor is being stopped; else 0, and outside a handler.
  *
- * Context: any. In a handler it may wait, like rota_yield(), for those whose
- *          waits on the same worker have ended: the asker may be among them.
+ * Context: any. A handler that was asked may wait in it, as in rota_yield(), for
+ *          those whose waits on the same worker have ended: the asker may be
+ *          among them. So not with a lock held.
  */
 ROTA_API int rota_is_cancelled(void);
 
