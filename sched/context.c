@@ -98,18 +98,6 @@ static void sanitize_make(struct context *context)
 	(void)context;
 }
 
-static inline void sanitize_leave(struct context *from, struct context *to)
-{
-#if WITH_ASAN
-	__sanitizer_start_switch_fiber(&from->fake, to->low, to->size);
-#endif
-#if WITH_TSAN
-	__tsan_switch_to_fiber(to->fiber, 0);
-#endif
-	(void)from;
-	(void)to;
-}
-
 static inline void sanitize_arrive(struct context *self, struct context *from)
 {
 #if WITH_ASAN
@@ -174,6 +162,11 @@ _Static_assert(sizeof(struct frame) == 176, "context.S stores 176 bytes");
 
 _Static_assert(offsetof(struct context, sp) == 0, "context.S knows this");
 _Static_assert(offsetof(struct start, run) == 0, "context.S knows this");
+
+#if !CONTEXT_INLINE
+extern __attribute__((visibility("hidden"))) struct context *
+context_swap(struct context *from, struct context *to);
+#endif
 
 extern __attribute__((visibility("hidden"))) void context_start(void);
 
@@ -274,6 +267,18 @@ void context_forget(struct context *context)
 }
 
 #if !CONTEXT_INLINE
+
+static inline void sanitize_leave(struct context *from, struct context *to)
+{
+#if WITH_ASAN
+	__sanitizer_start_switch_fiber(&from->fake, to->low, to->size);
+#endif
+#if WITH_TSAN
+	__tsan_switch_to_fiber(to->fiber, 0);
+#endif
+	(void)from;
+	(void)to;
+}
 
 void context_switch(struct context *from, struct context *to)
 {

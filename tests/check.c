@@ -227,11 +227,12 @@ static void wait_signal(double deadline)
 		return;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	sigtimedwait(&child, NULL,
-		     &(struct timespec){
-			     .tv_sec = (time_t)left,
-			     .tv_nsec = (long)((left - (time_t)left) * 1e9),
-		     });
+	sigtimedwait(
+		&child, NULL,
+		&(struct timespec){
+			.tv_sec = (time_t)left,
+			.tv_nsec = (long)((left - (double)(time_t)left) * 1e9),
+		});
 }
 
 /* False if the time is up; then the child and its children are gone. */
