@@ -4,13 +4,15 @@
  *
  * The squares of the first rows are tasks in groups, the rest is a plain
  * recursion. speedup is the processor time of the same search in plain calls,
- * measured before and after, over the time here. The number lies if the plain
- * search ran on a slower processor (it is measured on both sides), or if parts
- * of the tree are left out (the number of ways is known).
+ * measured before and after, over the time here; machine is what plain threads
+ * reach (yardstick.h). The numbers lie if the plain search ran on a slower
+ * processor (it is measured on both sides), or if parts of the tree are left
+ * out (the number of ways is known).
  */
 #include <rota/task.h>
 
 #include "perf/bench/scenarios.h"
+#include "perf/bench/yardstick.h"
 
 #define MIN_N 8
 #define MAX_N 16
@@ -82,13 +84,10 @@ static int solve(void *argument)
 	return 0;
 }
 
-/* Of one thread that has a processor for itself. */
-static uint64_t plain_ns(const struct board *b)
+static void plain(void *board, unsigned thread)
 {
-	uint64_t start = measure_thread_ns();
-
-	measure_sink = count(b);
-	return measure_thread_ns() - start;
+	(void)thread;
+	measure_sink = count(board);
 }
 
 /* From a board of 8 on. */
@@ -97,14 +96,16 @@ static const uint64_t known[] = {92,	352,	724,	 2680,	  14200,
 
 static void queens(struct run *run)
 {
-	uint64_t n_ways = 0, before, after;
+	uint64_t n_ways = 0;
 	struct board empty = {.n = (uint32_t)run->n, .n_ways = &n_ways};
+	struct yardstick yardstick = {
+		.work = plain, .argument = &empty, .share = 1};
 	struct rota_stats stats = ROTA_STATS_INIT;
 
 	if (run->n < MIN_N || run->n > MAX_N)
 		bench_fail("--n is the size of the board, %d to %d", MIN_N,
 			   MAX_N);
-	before = plain_ns(&empty);
+	yardstick_measure(&yardstick, run->workers);
 	rota_stats(run->engine, ROTA_STATS_ALL, &stats);
 	run->ops = -stats.tasks;
 	run_clock_start(run);
@@ -113,14 +114,14 @@ static void queens(struct run *run)
 	run_quiesce(run);
 	rota_stats(run->engine, ROTA_STATS_ALL, &stats);
 	run->ops += stats.tasks;
-	after = plain_ns(&empty);
-	run_metric(run, "speedup",
-		   (double)(before + after) / 2 / (double)run->elapsed_ns);
+	yardstick_measure(&yardstick, run->workers);
+	yardstick_report(&yardstick, run);
 	run_check(run, "ways", n_ways, known[run->n - MIN_N]);
 }
 
 static const struct budget budgets[] = {
 	{.figure = "speedup", .limit = {0, 1.9}, .at_least = true},
+	{.figure = "of_machine", .limit = {0, 0.95}, .at_least = true},
 	{.figure = NULL},
 };
 

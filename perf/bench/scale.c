@@ -58,7 +58,7 @@ static void line_measure(struct line *line, unsigned workers,
 	if (median.n_metrics < RUN_METRICS) {
 		struct metric *m = &median.metrics[median.n_metrics++];
 
-		m->name = "speedup";
+		m->name = "scaling";
 		m->value = line->seconds[0] / median.seconds;
 	}
 	report_median(&median, repeat, options->json);

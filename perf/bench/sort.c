@@ -3,10 +3,11 @@
  * sort - a merge sort of n numbers: halves are tasks, and halves of merges
  *
  * speedup is the processor time of the same sort in plain calls, measured
- * before and after, over the time here. The number lies if the plain sort ran
- * on a slower processor (it is measured on both sides), if it is another
- * algorithm (it is the same code; only a fork becomes two calls), or if the
- * result is not sorted, or not of the same numbers (both are checked).
+ * before and after, over the time here; machine is what plain threads reach
+ * (yardstick.h). The numbers lie if the plain sort ran on a slower processor
+ * (it is measured on both sides), if it is another algorithm (it is the same
+ * code; only a fork becomes two calls), or if the result is not sorted, or not
+ * of the same numbers (both are checked).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <rota/task.h>
 
 #include "perf/bench/scenarios.h"
+#include "perf/bench/yardstick.h"
 
 #define SMALL 4096 /* elements that are not worth a task */
 
@@ -148,15 +150,39 @@ static uint64_t fill(uint32_t *data, size_t n)
 	return sum;
 }
 
-static uint64_t plain_ns(struct sort s)
+/* Numbers and room for each thread. */
+static struct sort *sorts_make(size_t n, unsigned n_threads)
 {
-	uint64_t start;
+	struct sort *all = bench_alloc(n_threads, sizeof(*all));
+
+	for (unsigned i = 0; i < n_threads; i++) {
+		uint32_t *data = bench_alloc(2 * n, sizeof(*data));
+
+		all[i] = (struct sort){.data = data, .room = data + n, .n = n};
+	}
+	return all;
+}
+
+static void sorts_free(struct sort *all, unsigned n_threads)
+{
+	for (unsigned i = 0; i < n_threads; i++)
+		free(all[i].data);
+	free(all);
+}
+
+static void plain_fill(void *all, unsigned thread)
+{
+	const struct sort *s = &((struct sort *)all)[thread];
+
+	fill(s->data, s->n);
+}
+
+static void plain_sort(void *all, unsigned thread)
+{
+	struct sort s = ((struct sort *)all)[thread];
 
 	s.is_plain = true;
-	fill(s.data, s.n);
-	start = measure_thread_ns();
 	sort_part(&s);
-	return measure_thread_ns() - start;
 }
 
 static void check_sorted(const struct run *run, const struct sort *s,
@@ -174,23 +200,25 @@ static void check_sorted(const struct run *run, const struct sort *s,
 
 static void sort(struct run *run)
 {
-	uint32_t *data = bench_alloc(2 * run->n, sizeof(*data));
-	struct sort all = {.data = data, .room = data + run->n, .n = run->n};
-	uint64_t before = plain_ns(all), after, sum = fill(data, run->n);
+	struct sort *all = sorts_make(run->n, run->workers);
+	struct yardstick yardstick = {plain_sort, plain_fill, all, .share = 1};
+	uint64_t sum;
 
+	yardstick_measure(&yardstick, run->workers);
+	sum = fill(all[0].data, all[0].n);
 	run_clock_start(run);
-	run_task(run, sort_part, &all, sizeof(all));
+	run_task(run, sort_part, &all[0], sizeof(all[0]));
 	run_clock_stop(run);
 	run->ops = run->n;
-	check_sorted(run, &all, sum);
-	after = plain_ns(all);
-	run_metric(run, "speedup",
-		   (double)(before + after) / 2 / (double)run->elapsed_ns);
-	free(data);
+	check_sorted(run, &all[0], sum);
+	yardstick_measure(&yardstick, run->workers);
+	yardstick_report(&yardstick, run);
+	sorts_free(all, run->workers);
 }
 
 static const struct budget budgets[] = {
 	{.figure = "speedup", .limit = {0, 1.9}, .at_least = true},
+	{.figure = "of_machine", .limit = {0, 0.95}, .at_least = true},
 	{.figure = NULL},
 };
 
