@@ -463,23 +463,32 @@ fail_near(struct site *site, struct ask *ask, struct actor *actor,
 	return -ENOMEM;
 }
 
+/* @message: what was refused, if MAILBOX_FULL or MAILBOX_IS_CLOSED; NULL if
+   there was no memory for it. */
+static inline __attribute__((always_inline)) enum mailbox_push
+push_packed(struct site *site, const struct ask *ask, struct actor *actor,
+	    const struct request *request, uint64_t token,
+	    struct message **message)
+{
+	if (likely(is_small(request)))
+		*message = pack_small(site, request, ask->asker, token,
+				      ask->deadline_ns);
+	else
+		*message = request_pack(site, request, ask->asker, token,
+					ask->deadline_ns);
+	return likely(*message != NULL) ? push(actor, *message) : MAILBOX_FULL;
+}
+
 /* Push the request, with its wait begun and the ask open. */
 static inline int push_near(struct site *site, struct ask *ask,
 			    struct actor *actor, const struct request *request)
 {
 	uint64_t token = ask_token(site, ask);
 	struct step step = step_of(ask, request, token);
-	enum mailbox_push pushed = MAILBOX_FULL;
 	struct message *message;
+	enum mailbox_push pushed =
+		push_packed(site, ask, actor, request, token, &message);
 
-	if (likely(is_small(request)))
-		message = pack_small(site, request, ask->asker, token,
-				     ask->deadline_ns);
-	else
-		message = request_pack(site, request, ask->asker, token,
-				       ask->deadline_ns);
-	if (likely(message != NULL))
-		pushed = push(actor, message);
 	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
 		return fail_near(site, ask, actor, request, message, pushed);
 	if (likely(pushed == MAILBOX_AWAKENED))
@@ -528,18 +537,10 @@ fail_called(struct site *site, struct ask *ask, struct actor *actor,
 static int call_inside(struct site *site, struct ask *ask, struct actor *actor,
 		       const struct request *request)
 {
-	uint64_t token = ask_token(site, ask);
-	enum mailbox_push pushed = MAILBOX_FULL;
 	struct message *message;
+	enum mailbox_push pushed = push_packed(site, ask, actor, request,
+					       ask_token(site, ask), &message);
 
-	if (likely(is_small(request)))
-		message = pack_small(site, request, ask->asker, token,
-				     ask->deadline_ns);
-	else
-		message = request_pack(site, request, ask->asker, token,
-				       ask->deadline_ns);
-	if (likely(message != NULL))
-		pushed = push(actor, message);
 	if (unlikely(pushed == MAILBOX_FULL || pushed == MAILBOX_IS_CLOSED))
 		return fail_called(site, ask, actor, request, message, pushed);
 	if (likely(pushed == MAILBOX_AWAKENED)) {

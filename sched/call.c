@@ -80,12 +80,7 @@ void worker_call(struct worker *worker, struct task *task)
 	worker->countdown--;
 	stack->next = worker->caller;
 	set_callers(worker, stack, worker_n_callers(worker) + 1);
-	stack->saved_errno = errno;
-	worker->n_standing++;
-	context_switch(&stack->context, &worker_use_spare(worker)->context);
-	worker->n_standing--;
-	errno = stack->saved_errno;
-	worker_put_retired(worker);
+	worker_leave_standing(worker);
 }
 
 /* The task has ended, and did not wait: on with its caller. Returns as resume()

@@ -398,15 +398,8 @@ int worker_prepare_block(struct worker *worker)
 /* Until somebody resumes this stack. */
 static inline void leave_standing(struct worker *worker)
 {
-	struct stack *stack = worker->stack;
-
 	worker_count(&worker->xwaits, 1);
-	stack->saved_errno = errno;
-	worker->n_standing++;
-	context_switch(&stack->context, &worker_use_spare(worker)->context);
-	worker->n_standing--;
-	errno = stack->saved_errno;
-	worker_put_retired(worker);
+	worker_leave_standing(worker);
 }
 
 static __attribute__((noinline)) void block_until(struct worker *worker,

@@ -9,6 +9,7 @@
 #ifndef ROTA_SCHED_WORKER_H
 #define ROTA_SCHED_WORKER_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -363,6 +364,19 @@ void worker_retire(struct worker *worker, struct stack *left, bool has_loop);
 /* The spare is the stack that runs, as soon as the caller switches to it: to the
    loop that stands there, or to the beginning of a new one. */
 struct stack *worker_use_spare(struct worker *worker);
+
+/* Until somebody switches back to this stack, with all of its turn on it. */
+static inline void worker_leave_standing(struct worker *worker)
+{
+	struct stack *stack = worker->stack;
+
+	stack->saved_errno = errno;
+	worker->n_standing++;
+	context_switch(&stack->context, &worker_use_spare(worker)->context);
+	worker->n_standing--;
+	errno = stack->saved_errno;
+	worker_put_retired(worker);
+}
 
 /* worker->leaving is left: tell of it. */
 void worker_publish(struct worker *worker);
