@@ -109,6 +109,23 @@ static bool tick(struct crew *crew, uint64_t now_ns)
 }
 
 /* A worker of the engine, which is its crew's first member. */
+/* Its magazines are filled on the node where @node says that its owner is. */
+static void place_cache(struct cache *cache, const unsigned *node)
+{
+	unsigned class;
+
+	for (class = 0; class < MESSAGE_CLASSES; class ++)
+		cache->messages[class].node = node;
+	for (class = 0; class < CELL_CLASSES; class ++)
+		cache->cells[class].node = node;
+	cache->colds.node = node;
+	cache->desks.node = node;
+	cache->timers.node = node;
+	cache->asks.node = node;
+	cache->small_jobs.node = node;
+	cache->large_jobs.node = node;
+}
+
 static void dress(struct worker *worker)
 {
 	struct engine *engine = (struct engine *)worker->crew;
@@ -120,6 +137,7 @@ static void dress(struct worker *worker)
 	local->number = engine->number;
 	local->usual = local->number;
 	local->near = local->usual;
+	place_cache(&local->cache, &worker->node);
 	if (engine->has_chains)
 		chain_start(local);
 }
@@ -191,12 +209,15 @@ static void make_pools(struct engine *engine)
 static int make_memory(struct engine *engine)
 {
 	size_t size = N_SHARDS * sizeof(struct shard);
+	unsigned i;
 
 	make_pools(engine);
 	engine->shards = aligned_alloc(CACHE_LINE, size);
 	if (!engine->shards)
 		return -ENOMEM;
 	memset(engine->shards, 0, size);
+	for (i = 0; i < N_SHARDS; i++)
+		place_cache(&engine->shards[i].cache, &engine->shards[i].node);
 	if (slabs_init(&engine->actors) != 0 ||
 	    slabs_init(&engine->records) != 0 ||
 	    slabs_init(&engine->timer_cells) != 0 ||
@@ -266,6 +287,27 @@ static int reserve_memory(struct engine *engine)
 	return 0;
 }
 
+/* How many nodes there are is known when the crew is; it does not run yet. */
+static int spread_memory(struct engine *engine)
+{
+	unsigned class;
+	int error = source_spread(&engine->source, engine->crew.nodes.n);
+
+	if (error)
+		return error;
+	for (class = 0; class < MESSAGE_CLASSES; class ++)
+		pool_spread(&engine->messages.of[class]);
+	for (class = 0; class < CELL_CLASSES; class ++)
+		pool_spread(&engine->cells[class]);
+	pool_spread(&engine->colds);
+	pool_spread(&engine->desks);
+	pool_spread(&engine->timers);
+	pool_spread(&engine->asks);
+	pool_spread(&engine->small_jobs);
+	pool_spread(&engine->large_jobs);
+	return 0;
+}
+
 static int choose_chains(struct engine *engine)
 {
 	char complaint[128];
@@ -287,6 +329,8 @@ static int engine_make(struct engine *engine)
 		error = reserve_memory(engine);
 	if (!error)
 		error = make_crew(engine);
+	if (!error)
+		error = spread_memory(engine);
 	if (!error)
 		error = offload_init(engine);
 	if (error)

@@ -245,6 +245,7 @@ static inline bool local_is_near(const struct local *local, unsigned engine)
 
 struct shard {
 	_Alignas(CACHE_LINE) AO_TS_t xlock; /* everything below */
+	unsigned node; /* of the thread that has it, where there are several */
 	struct cache cache;
 };
 

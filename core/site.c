@@ -34,6 +34,8 @@ static int enter_number(struct site *site, unsigned number)
 	site->shard = &engine->shards[record->shard];
 	site->cache = &site->shard->cache;
 	spin_lock(&site->shard->xlock);
+	if (unlikely(engine->crew.nodes.n > 1))
+		site->shard->node = nodes_here(&engine->crew.nodes);
 	return 0;
 }
 

@@ -81,7 +81,8 @@ static void add_memory(struct rota_stats *all, const struct engine *engine)
 		of[ROTA_MEMORY_MESSAGES] +=
 			pool_bytes(&engine->messages.of[class]);
 	of[ROTA_MEMORY_TIMERS] = pool_bytes(&engine->timers);
-	of[ROTA_MEMORY_RECORDS] = pool_bytes(&engine->colds);
+	of[ROTA_MEMORY_RECORDS] =
+		pool_bytes(&engine->colds) + pool_bytes(&engine->desks);
 	of[ROTA_MEMORY_TASKS] = pool_bytes(&engine->small_jobs) +
 				pool_bytes(&engine->large_jobs);
 	of[ROTA_MEMORY_ASKS] = pool_bytes(&engine->asks);

@@ -170,6 +170,7 @@ void crew_sit(struct crew *crew, struct worker *worker, unsigned place)
 	char line[200], cpus[64];
 
 	worker->seat = place;
+	worker->node = crew->nodes.of_worker[place];
 	/* Relaxed: a count. */
 	if (error == 0 || AO_fetch_and_add1(&crew->xunbound) > 0)
 		return;
@@ -240,6 +241,7 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 	worker->crew = crew;
 	worker->number = i;
 	worker->seat = place;
+	worker->node = crew->nodes.of_worker[place];
 	worker->xplace = place;
 	worker->xended = 1;
 	worker->still_turns = TURNS_UNSEEN;

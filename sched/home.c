@@ -183,6 +183,7 @@ void home_sit(struct worker *worker)
 	int error;
 
 	places_unbind(places);
+	worker->node = worker_node(worker);
 	if (cpu == 0)
 		return;
 	error = places_bind_cpu(places, cpu - 1);

@@ -11,24 +11,36 @@
  *             it, one lock per batch. A block goes to the magazine of whoever
  *             frees it: a ping-pong of messages between two workers recycles
  *             without traffic.
+ *             Where a machine has several NUMA nodes each pool has a depot on
+ *             each. A chunk belongs to one of them: the threads of that node
+ *             cut it, so that they touch its pages first and the kernel takes
+ *             them from there. Blocks may be freed anywhere; when a magazine
+ *             is full they go back to where they are from, which a table by
+ *             address tells. A depot without memory takes what others have:
+ *             far memory is better than none.
  * Rejected:   returning blocks to their owner (a queue per pair of workers,
  *             and an owner that sleeps hoards); lock-free batches (a pop by
  *             many needs a double-width CAS or hazards; the lock is taken once
  *             per 64 blocks); huge pages from the first chunk on (an engine
- *             with ten actors would touch 2 MiB per size).
- * Invariants: I1 n_carved = blocks in use + in magazines + n_free.
+ *             with ten actors would touch 2 MiB per size); binding chunks to
+ *             nodes by mbind() (each is a mapping of its own then, of which a
+ *             process has 65,530; who cuts it decides just as well).
+ * Invariants: I1 n_carved = blocks in use + in magazines + n_free, of all
+ *                depots together.
  *             I2 a magazine's n_blocks <= batch; its spare is NULL or holds
  *                exactly one batch.
+ *             I3 a depot's batches and fresh blocks are of its own chunks.
  * Orderings:  [M1] slabs_add() store -> slabs_cell() load: who can name a cell
  *             by an honest number sees it carved; the number itself travels
  *             with its own ordering (messages), this edge covers made-up ones.
- *             [M2] pool_carve_batch() store -> slabs_visit() load: who visits all
+ *             [M2] depot_carve_batch() store -> slabs_visit() load: who visits all
  *             cells finds them carved.
  *             [L1] see spin.h; the pool's lock: a block's contents pass from the thread
  *             that freed it to the one that gets it.
  */
 #include "sched/memory.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -90,7 +102,57 @@ void source_init(struct source *source, void *(*map)(void *, size_t),
 	source->context = context;
 	source->xlock = AO_TS_INITIALIZER;
 	source->grow = 1;
+	source->n_nodes = 1;
 }
+
+/* ---- of several nodes */
+
+#define SOURCE_MAX_POOLS 64
+#define MAX_ADDRESS_BITS 47
+#define HOMES_SIZE \
+	(sizeof(uint16_t) << (MAX_ADDRESS_BITS - CHUNK_SHIFT)) /* 128 MiB */
+
+static size_t spread_size(unsigned n_nodes)
+{
+	return HOMES_SIZE + SOURCE_MAX_POOLS * n_nodes * sizeof(struct depot);
+}
+
+/* Of all this a page is touched per 4 GiB of addresses, and what pools have. */
+int source_spread(struct source *source, unsigned n_nodes)
+{
+	void *tables;
+
+	if (n_nodes == 1)
+		return 0;
+	tables = mmap(NULL, spread_size(n_nodes), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (tables == MAP_FAILED)
+		return -ENOMEM;
+	source->home = tables;
+	source->depots = (struct depot *)((char *)tables + HOMES_SIZE);
+	source->n_depots = SOURCE_MAX_POOLS * n_nodes;
+	source->n_nodes = n_nodes;
+	return 0;
+}
+
+static uint16_t *home_of(const struct source *source, const void *block)
+{
+	return &source->home[(uintptr_t)block >> CHUNK_SHIFT];
+}
+
+/* One for each node; NULL if there were too many pools. */
+static struct depot *take_depots(struct source *source)
+{
+	struct depot *depots = source->depots;
+
+	if (source->n_depots < source->n_nodes)
+		return NULL;
+	source->depots += source->n_nodes;
+	source->n_depots -= source->n_nodes;
+	return depots;
+}
+
+/* ---- */
 
 void source_fini(struct source *source)
 {
@@ -102,6 +164,9 @@ void source_fini(struct source *source)
 	if (source->extents)
 		munmap(source->extents,
 		       source->max_extents * sizeof(struct extent));
+	if (source->home)
+		munmap(source->home, spread_size(source->n_nodes));
+	source->home = NULL;
 	source->extents = NULL;
 	source->n_extents = 0;
 }
@@ -164,7 +229,7 @@ static bool source_grow(struct source *source, size_t n_chunks)
 		return false;
 	}
 	if (((uintptr_t)start & (CHUNK_SIZE - 1)) != 0 ||
-	    ((uintptr_t)start + size) >> 47 != 0) {
+	    ((uintptr_t)start + size) >> MAX_ADDRESS_BITS != 0) {
 		/* Message words have no room for such an address. */
 		source->unmap(source->context, start, size);
 		budget_give(source->budget, size);
@@ -270,7 +335,7 @@ void slabs_visit(struct slabs *slabs,
 	n_chunks = slabs->n_chunks;
 	spin_unlock(&slabs->xlock);
 	for (chunk = 1; chunk < n_chunks; chunk++) {
-		/* [M2] pairs with pool_carve_batch(): the cells are carved */
+		/* [M2] pairs with depot_carve_batch(): the cells are carved */
 		n_cut = AO_int_load_acquire(&slabs->xn_cut[chunk]);
 		for (cell = 0; cell < n_cut; cell++)
 			visit(context, chunk << SLAB_CELL_BITS | cell);
@@ -286,7 +351,9 @@ void pool_init(struct pool *pool, size_t block_size, struct source *source,
 	size_t batch = 32768 / block_size;
 
 	memset(pool, 0, sizeof(*pool));
-	pool->xlock = AO_TS_INITIALIZER;
+	pool->depots = &pool->first;
+	pool->n_depots = 1;
+	pool->first.xlock = AO_TS_INITIALIZER;
 	pool->block_size = block_size;
 	pool->batch = batch < 1		   ? 1
 		      : batch > POOL_BATCH ? POOL_BATCH
@@ -297,58 +364,76 @@ void pool_init(struct pool *pool, size_t block_size, struct source *source,
 	pool->parameter = parameter;
 }
 
-/* Needs xlock. */
-static bool pool_grow(struct pool *pool)
+void pool_spread(struct pool *pool)
+{
+	struct source *source = pool->source;
+	struct depot *depots = source->n_nodes > 1 ? take_depots(source) : NULL;
+	unsigned i;
+
+	if (!depots)
+		return;
+	depots[0] = pool->first;
+	for (i = 1; i < source->n_nodes; i++)
+		depots[i].xlock = AO_TS_INITIALIZER;
+	pool->depots = depots;
+	pool->n_depots = source->n_nodes;
+}
+
+/* Needs the depot's lock. */
+static bool depot_grow(struct pool *pool, struct depot *depot)
 {
 	char *chunk;
 
 	/* A number stays reserved if there is no chunk for it now. */
-	if (pool->slabs && pool->next_number == 0) {
-		pool->next_number = slabs_reserve(pool->slabs);
-		if (pool->next_number == 0)
+	if (pool->slabs && depot->next_number == 0) {
+		depot->next_number = slabs_reserve(pool->slabs);
+		if (depot->next_number == 0)
 			return false; /* 4 G cells */
 	}
-	/* Relaxed: written under the lock only. */
-	chunk = source_chunk(pool->source, AO_load(&pool->xn_chunks) > 0);
+	chunk = source_chunk(pool->source, depot->n_chunks > 0);
 	if (!chunk)
 		return false;
+	if (pool->n_depots > 1)
+		*home_of(pool->source, chunk) =
+			(uint16_t)(depot - pool->depots);
 	if (pool->slabs)
-		slabs_add(pool->slabs, pool->next_number, chunk,
+		slabs_add(pool->slabs, depot->next_number, chunk,
 			  pool->block_size);
-	pool->fresh = chunk;
-	pool->n_fresh = CHUNK_SIZE / pool->block_size;
-	pool->fresh_number = pool->next_number;
-	pool->next_number = 0;
-	/* Relaxed: as above; to others a statistic. */
-	AO_store(&pool->xn_chunks, AO_load(&pool->xn_chunks) + 1);
+	depot->fresh = chunk;
+	depot->n_fresh = CHUNK_SIZE / pool->block_size;
+	depot->fresh_number = depot->next_number;
+	depot->next_number = 0;
+	depot->n_chunks++;
+	/* A statistic: readers need no order. */
+	AO_fetch_and_add1(&pool->xn_chunks);
 	return true;
 }
 
-/* Cut one block off the fresh chunk. Needs xlock. */
-static struct free_block *pool_carve(struct pool *pool)
+/* Cut one block off the fresh chunk. Needs the depot's lock. */
+static struct free_block *depot_carve(struct pool *pool, struct depot *depot)
 {
-	char *block = pool->fresh;
+	char *block = depot->fresh;
 
 	if (pool->carve)
-		pool->carve(block, pool->fresh_number, pool->parameter);
-	pool->fresh += pool->block_size;
-	pool->fresh_number++;
-	pool->n_fresh--;
-	pool->n_carved++;
+		pool->carve(block, depot->fresh_number, pool->parameter);
+	depot->fresh += pool->block_size;
+	depot->fresh_number++;
+	depot->n_fresh--;
+	depot->n_carved++;
 	return (struct free_block *)block;
 }
 
-/* A batch of fresh blocks in the order of their addresses. Needs xlock. */
-static struct free_block *pool_carve_batch(struct pool *pool)
+/* A batch of fresh blocks, of which there are some, in the order of their
+   addresses. Needs the depot's lock. */
+static struct free_block *depot_carve_batch(struct pool *pool,
+					    struct depot *depot)
 {
 	struct free_block *first, *last;
 	size_t n = 1;
 
-	if (pool->n_fresh == 0 && !pool_grow(pool))
-		return NULL;
-	first = last = pool_carve(pool);
-	while (n < pool->batch && pool->n_fresh > 0) {
-		last->next = pool_carve(pool);
+	first = last = depot_carve(pool, depot);
+	while (n < pool->batch && depot->n_fresh > 0) {
+		last->next = depot_carve(pool, depot);
 		last = last->next;
 		n++;
 	}
@@ -357,10 +442,92 @@ static struct free_block *pool_carve_batch(struct pool *pool)
 	if (pool->slabs)
 		/* [M2] pairs with slabs_visit() */
 		AO_int_store_release(
-			&pool->slabs->xn_cut[(pool->fresh_number - 1) >>
+			&pool->slabs->xn_cut[(depot->fresh_number - 1) >>
 					     SLAB_CELL_BITS],
-			((pool->fresh_number - 1) & SLAB_CELL_MASK) + 1);
+			((depot->fresh_number - 1) & SLAB_CELL_MASK) + 1);
 	return first;
+}
+
+static struct free_block *depot_take(struct pool *pool, struct depot *depot,
+				     bool may_grow)
+{
+	struct free_block *batch;
+
+	spin_lock(&depot->xlock);
+	batch = depot->batches;
+	if (batch) {
+		depot->batches = batch->next_batch;
+		depot->n_free -= batch->n_batch;
+	} else if (depot->n_fresh > 0 ||
+		   (may_grow && depot_grow(pool, depot))) {
+		batch = depot_carve_batch(pool, depot);
+	}
+	spin_unlock(&depot->xlock);
+	return batch;
+}
+
+static void depot_give(struct depot *depot, struct free_block *batch, size_t n)
+{
+	batch->n_batch = n;
+	spin_lock(&depot->xlock);
+	/* Relaxed: the lock orders. */
+	AO_store(&batch->xnext_batch, (AO_t)depot->batches);
+	depot->batches = batch;
+	depot->n_free += n;
+	spin_unlock(&depot->xlock);
+}
+
+static struct free_block *take_batch(struct pool *pool, unsigned node)
+{
+	struct free_block *batch = depot_take(pool, &pool->depots[node], true);
+	unsigned i;
+
+	for (i = 1; i < pool->n_depots && !batch; i++)
+		batch = depot_take(pool,
+				   &pool->depots[(node + i) % pool->n_depots],
+				   false);
+	return batch;
+}
+
+/* Part those that are from where the first is from off a list. */
+static struct free_block *part(const struct source *source,
+			       struct free_block **list, size_t *n)
+{
+	struct free_block *first = *list, *block, **own = &first, **rest = list;
+	unsigned home = *home_of(source, first);
+
+	*n = 0;
+	for (block = first; block; block = block->next)
+		if (*home_of(source, block) == home) {
+			*own = block;
+			own = &block->next;
+			++*n;
+		} else {
+			*rest = block;
+			rest = &block->next;
+		}
+	*own = *rest = NULL;
+	return first;
+}
+
+/* Each to where it is from. */
+static void give_home(struct pool *pool, struct free_block *blocks)
+{
+	while (blocks) {
+		unsigned home = *home_of(pool->source, blocks);
+		size_t n;
+		struct free_block *batch = part(pool->source, &blocks, &n);
+
+		depot_give(&pool->depots[home], batch, n);
+	}
+}
+
+static void give_batch(struct pool *pool, struct free_block *batch, size_t n)
+{
+	if (likely(pool->n_depots == 1))
+		depot_give(pool->depots, batch, n);
+	else
+		give_home(pool, batch);
 }
 
 void *pool_refill(struct pool *pool, struct magazine *magazine)
@@ -371,15 +538,9 @@ void *pool_refill(struct pool *pool, struct magazine *magazine)
 		magazine->spare = NULL;
 		magazine->n_blocks = pool->batch;
 	} else {
-		spin_lock(&pool->xlock);
-		batch = pool->batches;
-		if (batch) {
-			pool->batches = batch->next_batch;
-			pool->n_free -= batch->n_batch;
-		} else {
-			batch = pool_carve_batch(pool);
-		}
-		spin_unlock(&pool->xlock);
+		batch = take_batch(pool, pool->n_depots > 1 && magazine->node
+						 ? *magazine->node
+						 : 0);
 		if (!batch)
 			return NULL;
 		magazine->n_blocks = (unsigned)batch->n_batch;
@@ -389,22 +550,10 @@ void *pool_refill(struct pool *pool, struct magazine *magazine)
 	return batch;
 }
 
-static void pool_push_batch(struct pool *pool, struct free_block *batch,
-			    size_t n)
-{
-	batch->n_batch = n;
-	spin_lock(&pool->xlock);
-	/* Relaxed: the lock orders. */
-	AO_store(&batch->xnext_batch, (AO_t)pool->batches);
-	pool->batches = batch;
-	pool->n_free += n;
-	spin_unlock(&pool->xlock);
-}
-
 void pool_drain(struct pool *pool, struct magazine *magazine)
 {
 	if (magazine->spare)
-		pool_push_batch(pool, magazine->spare, pool->batch);
+		give_batch(pool, magazine->spare, pool->batch);
 	magazine->spare = magazine->blocks;
 	magazine->blocks = NULL;
 	magazine->n_blocks = 0;
@@ -413,18 +562,24 @@ void pool_drain(struct pool *pool, struct magazine *magazine)
 void pool_flush(struct pool *pool, struct magazine *magazine)
 {
 	if (magazine->spare)
-		pool_push_batch(pool, magazine->spare, pool->batch);
+		give_batch(pool, magazine->spare, pool->batch);
 	if (magazine->blocks)
-		pool_push_batch(pool, magazine->blocks, magazine->n_blocks);
-	memset(magazine, 0, sizeof(*magazine));
+		give_batch(pool, magazine->blocks, magazine->n_blocks);
+	magazine->spare = magazine->blocks = NULL;
+	magazine->n_blocks = 0;
 }
 
 size_t pool_in_use(struct pool *pool)
 {
-	size_t n;
+	size_t n = 0;
+	unsigned i;
 
-	spin_lock(&pool->xlock);
-	n = pool->n_carved - pool->n_free;
-	spin_unlock(&pool->xlock);
+	for (i = 0; i < pool->n_depots; i++) {
+		struct depot *depot = &pool->depots[i];
+
+		spin_lock(&depot->xlock);
+		n += depot->n_carved - depot->n_free;
+		spin_unlock(&depot->xlock);
+	}
 	return n;
 }

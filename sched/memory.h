@@ -5,7 +5,8 @@
  *   source    2 MiB chunks from the allocator (mmap or the user's hooks)
  *   slabs     a table of chunks cut into equal cells; a 32-bit number names a
  *             cell, so an id or a handle finds its memory with one load
- *   pool      the free blocks of one size, in batches, shared under a lock
+ *   pool      the blocks of one size
+ *   depot     a pool's free blocks on one NUMA node, in batches, under a lock
  *   magazine  a private stock of one pool's blocks: no atomics
  *
  * Memory is type-stable: a cell stays a cell of its slab until the source is
@@ -48,6 +49,11 @@ struct source {
 	size_t max_extents;
 	bool is_unusable; /* map() gave a block that cannot be used */
 	AO_t xbytes;	  /* mapped; read by anyone as a statistic */
+	/* ---- see source_spread() */
+	unsigned n_nodes;
+	uint16_t *home;	      /* of a chunk, by its address; or NULL */
+	struct depot *depots; /* not given out yet */
+	unsigned n_depots;
 };
 
 /* NULL functions: mmap. */
@@ -60,6 +66,13 @@ void source_fini(struct source *source);
  * memory. @huge asks for huge pages.
  */
 void *source_chunk(struct source *source, bool huge);
+
+/*
+ * From now on chunks belong to one of @n_nodes NUMA nodes, those that have been
+ * handed out to the first. Once, while no other thread uses it, and before
+ * pool_spread(). 0 or -ENOMEM; then all is as before.
+ */
+int source_spread(struct source *source, unsigned n_nodes);
 
 /* ---- slabs ---- */
 
@@ -121,8 +134,9 @@ struct free_block {
 /* The batch of pools of small blocks. */
 #define POOL_BATCH 64u
 
-struct pool {
-	AO_TS_t xlock; /* everything below but the constants */
+/* A pool's share on one node. All under the lock. */
+struct depot {
+	_Alignas(CACHE_LINE) AO_TS_t xlock;
 	struct free_block *batches;
 	size_t n_free;	       /* blocks in batches */
 	size_t n_carved;       /* blocks made so far */
@@ -130,7 +144,13 @@ struct pool {
 	size_t n_fresh;	       /* blocks there */
 	uint32_t fresh_number; /* number of the block at fresh */
 	uint32_t next_number;  /* reserved for the next chunk, or 0 */
-	AO_t xn_chunks;	       /* read by anyone as a statistic */
+	size_t n_chunks;
+};
+
+struct pool {
+	struct depot *depots; /* one per node of the source */
+	unsigned n_depots;
+	AO_t xn_chunks; /* in all; read by anyone as a statistic */
 	/* constants */
 	size_t block_size; /* a multiple of 64 */
 	unsigned batch;	   /* blocks moved at a time */
@@ -139,17 +159,23 @@ struct pool {
 	/* Called once per block when it is cut, before anyone can name it. */
 	void (*carve)(void *block, uint32_t number, uint32_t parameter);
 	uint32_t parameter;
+	struct depot first; /* on most machines the only one */
 };
 
 struct magazine {
 	struct free_block *blocks;
 	struct free_block *spare; /* a full batch, or NULL */
 	unsigned n_blocks;
+	const unsigned *node; /* where its owner is now; NULL: on the first */
 };
 
 void pool_init(struct pool *pool, size_t block_size, struct source *source,
 	       struct slabs *slabs, void (*carve)(void *, uint32_t, uint32_t),
 	       uint32_t parameter);
+
+/* A depot on each node of its source, which has been spread. While no other
+   thread uses it; it may have been used before. */
+void pool_spread(struct pool *pool);
 
 /* Refill an empty magazine / make room in a full one: the slow halves. */
 void *pool_refill(struct pool *pool, struct magazine *magazine);

@@ -114,6 +114,7 @@ struct worker {
 	uint32_t n_looks;     /* around, for every 8th */
 	unsigned number;
 	unsigned seat;	  /* the place that the thread is bound to */
+	unsigned node;	  /* of the crew's, there */
 	uint64_t left_ns; /* when it became no member */
 	bool is_member;	  /* of the idle list: takes tasks */
 	bool is_searching;

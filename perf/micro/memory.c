@@ -19,26 +19,26 @@
 
 #define BLOCKS 1024
 
-struct depot {
+struct store {
 	struct source source;
 	struct pool pool;
 };
 
-static void depot_init(struct depot *depot)
+static void store_init(struct store *store)
 {
-	source_init(&depot->source, NULL, NULL, NULL);
-	pool_init(&depot->pool, 64, &depot->source, NULL, NULL, 0);
+	source_init(&store->source, NULL, NULL, NULL);
+	pool_init(&store->pool, 64, &store->source, NULL, NULL, 0);
 }
 
-static void depot_fini(struct depot *depot)
+static void store_fini(struct store *store)
 {
-	micro_check(pool_in_use(&depot->pool) == 0);
-	source_fini(&depot->source);
+	micro_check(pool_in_use(&store->pool) == 0);
+	source_fini(&store->source);
 }
 
-static char *get(struct depot *depot, struct magazine *magazine)
+static char *get(struct store *store, struct magazine *magazine)
 {
-	char *block = pool_get(&depot->pool, magazine);
+	char *block = pool_get(&store->pool, magazine);
 
 	micro_check(block != NULL);
 	*block = 1;
@@ -47,43 +47,43 @@ static char *get(struct depot *depot, struct magazine *magazine)
 
 static void magazine_only(struct micro_run *run)
 {
-	struct depot depot;
+	struct store store;
 	struct magazine magazine = {0};
 
-	depot_init(&depot);
+	store_init(&store);
 	micro_start(run);
 	for (uint64_t i = 0; i < run->n; i++)
-		pool_put(&depot.pool, &magazine, get(&depot, &magazine));
+		pool_put(&store.pool, &magazine, get(&store, &magazine));
 	micro_stop(run, run->n);
-	pool_flush(&depot.pool, &magazine);
-	depot_fini(&depot);
+	pool_flush(&store.pool, &magazine);
+	store_fini(&store);
 }
 
 static void through_depot(struct micro_run *run)
 {
 	char *blocks[BLOCKS];
-	struct depot depot;
+	struct store store;
 	struct magazine magazine = {0};
 	uint64_t rounds = run->n / BLOCKS + 1;
 
-	depot_init(&depot);
+	store_init(&store);
 	micro_start(run);
 	for (uint64_t r = 0; r < rounds; r++) {
 		for (unsigned i = 0; i < BLOCKS; i++)
-			blocks[i] = get(&depot, &magazine);
+			blocks[i] = get(&store, &magazine);
 		for (unsigned i = 0; i < BLOCKS; i++)
-			pool_put(&depot.pool, &magazine, blocks[i]);
+			pool_put(&store.pool, &magazine, blocks[i]);
 	}
 	micro_stop(run, rounds * BLOCKS);
-	pool_flush(&depot.pool, &magazine);
-	depot_fini(&depot);
+	pool_flush(&store.pool, &magazine);
+	store_fini(&store);
 }
 
 /* ---- two threads */
 
 /* A ring from the thread that gets to the one that frees. */
 struct belt {
-	struct depot depot;
+	struct store store;
 	uint64_t n;
 	AO_t slot[BLOCKS];
 	_Alignas(64) volatile AO_t xfilled;  /* by the one that gets */
@@ -99,12 +99,12 @@ static void *free_all(void *arg)
 		/* [B1] pairs with by_two(): the slot is filled */
 		while (AO_load_acquire(&belt->xfilled) <= i)
 			sched_yield();
-		pool_put(&belt->depot.pool, &magazine,
+		pool_put(&belt->store.pool, &magazine,
 			 (void *)belt->slot[i % BLOCKS]);
 		/* [B2] pairs with by_two(): the slot is free again */
 		AO_store_release(&belt->xemptied, i + 1);
 	}
-	pool_flush(&belt->depot.pool, &magazine);
+	pool_flush(&belt->store.pool, &magazine);
 	return NULL;
 }
 
@@ -114,7 +114,7 @@ static void by_two(struct micro_run *run)
 	struct magazine magazine = {0};
 	pthread_t thread;
 
-	depot_init(&belt.depot);
+	store_init(&belt.store);
 	belt.n = run->n;
 	/* Relaxed: the thread does not exist yet. */
 	AO_store(&belt.xfilled, 0);
@@ -125,14 +125,14 @@ static void by_two(struct micro_run *run)
 		/* [B2] pairs with free_all() */
 		while (i - AO_load_acquire(&belt.xemptied) >= BLOCKS)
 			sched_yield();
-		belt.slot[i % BLOCKS] = (AO_t)get(&belt.depot, &magazine);
+		belt.slot[i % BLOCKS] = (AO_t)get(&belt.store, &magazine);
 		/* [B1] pairs with free_all() */
 		AO_store_release(&belt.xfilled, i + 1);
 	}
 	pthread_join(thread, NULL);
 	micro_stop_threads(run, run->n);
-	pool_flush(&belt.depot.pool, &magazine);
-	depot_fini(&belt.depot);
+	pool_flush(&belt.store.pool, &magazine);
+	store_fini(&belt.store);
 }
 
 const struct micro micros_memory[] = {

@@ -203,6 +203,18 @@ static size_t n_in_hand(void)
 	return n;
 }
 
+/* All lie where they are from. */
+static void check_depots(void)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < pool.n_depots; i++) {
+		cr_assert_eq(pool.depots[i].n_free, pool.depots[i].n_carved);
+		n += pool.depots[i].n_carved;
+	}
+	cr_assert_eq(AO_load(&xn_carved), n);
+}
+
 /* Every block comes back, and can be had once more. */
 static void check_all(size_t n_chunks)
 {
@@ -217,15 +229,24 @@ static void check_all(size_t n_chunks)
 	cr_assert_eq(pool_in_use(&pool), n_in_hand());
 	give_all_back();
 	cr_assert_eq(pool_in_use(&pool), 0);
-	cr_assert_eq(pool.n_free, pool.n_carved);
-	cr_assert_eq(AO_load(&xn_carved), pool.n_carved);
+	check_depots();
 	while (get(&members[0]))
 		n++;
 	cr_assert_eq(n, all);
 	cr_assert_eq(members[0].n_wrong, 0);
 }
 
-static unsigned long run(size_t block_size, size_t n_chunks)
+static const unsigned nodes[] = {0, 1, 2};
+
+static void place_members(unsigned n_nodes)
+{
+	cr_assert_eq(source_spread(&source, n_nodes), 0);
+	pool_spread(&pool);
+	for (unsigned i = 0; i <= THREADS; i++)
+		members[i].magazine.node = &nodes[i % n_nodes];
+}
+
+static unsigned long run(size_t block_size, size_t n_chunks, unsigned n_nodes)
 {
 	unsigned long n_refused = 0;
 
@@ -233,9 +254,11 @@ static unsigned long run(size_t block_size, size_t n_chunks)
 	source_init(&source, chunks_map, chunks_unmap, &chunks);
 	cr_assert_eq(slabs_init(&slabs), 0);
 	pool_init(&pool, block_size, &source, &slabs, carve, 0);
+	place_members(n_nodes);
 	n_steps = check_stress(1500000);
-	/* Numbers begin behind those of an unused chunk. */
-	xheld = calloc((n_chunks + 1) * (CHUNK_SIZE / block_size),
+	/* Numbers begin behind those of an unused chunk, and each node may have
+	   reserved those of one more. */
+	xheld = calloc((n_chunks + 1 + n_nodes) * (CHUNK_SIZE / block_size),
 		       sizeof(*xheld));
 	cr_assert_not_null(xheld);
 	AO_store(&xn_busy, THREADS);
@@ -252,16 +275,27 @@ static unsigned long run(size_t block_size, size_t n_chunks)
 
 Test(memory, blocks_wander_between_threads, .timeout = 120)
 {
-	run(64, 4);
+	run(64, 4, 1);
 }
 
 /* There are 1,024 of these, fewer than are asked for. */
 Test(memory, blocks_wander_where_they_are_scarce, .timeout = 120)
 {
-	cr_assert_gt(run(4096, 2), 0);
+	cr_assert_gt(run(4096, 2, 1), 0);
 }
 
 Test(memory, large_blocks_wander, .timeout = 120)
 {
-	cr_assert_gt(run(65600, 20), 0);
+	cr_assert_gt(run(65600, 20, 1), 0);
+}
+
+/* Of as many nodes as there are magazines, and of fewer chunks than nodes. */
+Test(memory, blocks_wander_between_nodes, .timeout = 120)
+{
+	run(64, 4, 3);
+}
+
+Test(memory, blocks_wander_between_nodes_where_they_are_scarce, .timeout = 120)
+{
+	cr_assert_gt(run(4096, 2, 3), 0);
 }

@@ -397,19 +397,41 @@ static size_t check_magazine(const struct magazine *mag)
 	return n + n_spare;
 }
 
+static unsigned home_of_block(const void *block)
+{
+	return source.home ? source.home[(uintptr_t)block >> CHUNK_SHIFT] : 0;
+}
+
+/* How many lie there; I3 */
+static size_t check_depot(unsigned number)
+{
+	const struct depot *depot = &pool.depots[number];
+	const struct free_block *batch, *block;
+	size_t n = 0;
+
+	for (batch = depot->batches; batch; batch = batch->next_batch) {
+		cr_assert_eq(chain_length(batch), batch->n_batch);
+		n += batch->n_batch;
+		for (block = batch; block; block = block->next)
+			cr_assert_eq(home_of_block(block), number);
+	}
+	cr_assert_eq(n, depot->n_free);
+	if (depot->n_fresh > 0)
+		cr_assert_eq(home_of_block(depot->fresh), number);
+	return n;
+}
+
 /* I1 */
 static void check_pool(size_t in_use, size_t in_magazines)
 {
-	const struct free_block *batch;
-	size_t n = 0;
+	size_t n_free = 0, n = 0;
 
-	for (batch = pool.batches; batch; batch = batch->next_batch) {
-		cr_assert_eq(chain_length(batch), batch->n_batch);
-		n += batch->n_batch;
+	for (unsigned i = 0; i < pool.n_depots; i++) {
+		n_free += check_depot(i);
+		n += pool.depots[i].n_carved;
 	}
-	cr_assert_eq(n, pool.n_free);
-	cr_assert_eq(pool.n_carved, in_use + in_magazines + n);
-	cr_assert_eq(pool.n_carved, n_carved);
+	cr_assert_eq(n, in_use + in_magazines + n_free);
+	cr_assert_eq(n, n_carved);
 	cr_assert_eq(pool_in_use(&pool), in_use + in_magazines);
 }
 
@@ -444,12 +466,24 @@ static void play_step(void)
 		pool_flush(&pool, mag);
 }
 
-static void play_with(size_t block_size)
+static const unsigned nodes[] = {0, 1, 2};
+
+static void spread(unsigned n_nodes)
+{
+	cr_assert_eq(source_spread(&source, n_nodes), 0);
+	pool_spread(&pool);
+	cr_assert_eq(pool.n_depots, n_nodes);
+}
+
+static void play_with(size_t block_size, unsigned n_nodes)
 {
 	size_t held = 0;
 
 	begin_pool(block_size, true);
+	spread(n_nodes);
 	memset(&play, 0, sizeof(play));
+	for (unsigned k = 0; k < HANDS; k++)
+		play.magazine[k].node = &nodes[k % n_nodes];
 	for (int i = 0; i < 3000; i++) {
 		play_step();
 		held = 0;
@@ -468,9 +502,11 @@ static void play_with(size_t block_size)
 Test(pool, every_block_is_somewhere)
 {
 	srand(3);
-	play_with(64);
-	play_with(4096);
-	play_with(65600);
+	for (unsigned n_nodes = 1; n_nodes <= HANDS; n_nodes++) {
+		play_with(64, n_nodes);
+		play_with(4096, n_nodes);
+		play_with(65600, n_nodes);
+	}
 }
 
 /* One block in two hands would be written by both. */
@@ -495,6 +531,132 @@ Test(pool, no_block_is_given_twice)
 		cr_assert_eq((uintptr_t)block[k] % CACHE_LINE, 0);
 		block[k][15] = k;
 	}
+	end();
+}
+
+/* ---- nodes ---- */
+
+static struct magazine magazine_on(unsigned node)
+{
+	return (struct magazine){.node = &nodes[node]};
+}
+
+/* Until there are @n whose memory is of that node's; the rest is kept. */
+static void take(struct magazine *mag, void **block, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		block[i] = pool_get(&pool, mag);
+		cr_assert_not_null(block[i]);
+		cr_assert_eq(home_of_block(block[i]), *mag->node);
+	}
+}
+
+/* Whoever frees them, and however mixed they are. */
+Test(nodes, blocks_go_back_to_where_they_are_from)
+{
+	enum { N = 3000 };
+	static void *here[N], *there[N];
+	struct magazine one, two, other;
+
+	begin_pool(64, true);
+	spread(3);
+	one = magazine_on(0);
+	two = magazine_on(1);
+	other = magazine_on(2);
+	for (int round = 0; round < 3; round++) {
+		take(&one, here, N);
+		take(&two, there, N);
+		for (size_t i = 0; i < N; i++) {
+			pool_put(&pool, &other, here[i]);
+			pool_put(&pool, i % 2 ? &other : &one, there[i]);
+		}
+		pool_flush(&pool, &one);
+		pool_flush(&pool, &other);
+		pool_flush(&pool, &two);
+		check_pool(0, 0);
+		cr_assert_eq(pool.depots[2].n_carved, 0);
+		cr_assert_lt(n_carved, 2 * N + 4 * pool.batch);
+	}
+	end();
+}
+
+/* One that was used before is the first node's, with all that it has. */
+Test(nodes, what_was_there_before_is_the_firsts)
+{
+	struct magazine far;
+	void *block;
+
+	begin_pool(64, true);
+	block = pool_get(&pool, &magazine);
+	spread(2);
+	far = magazine_on(1);
+	cr_assert_eq(home_of_block(block), 0);
+	cr_assert_neq(pool_get(&pool, &far), NULL);
+	pool_put(&pool, &far, block);
+	pool_flush(&pool, &far);
+	pool_flush(&pool, &magazine);
+	check_pool(1, 0);
+	end();
+}
+
+/* A magazine follows its owner. */
+Test(nodes, who_moves_takes_from_where_it_is)
+{
+	unsigned node = 0;
+	struct magazine mag = {.node = &node};
+	void *block;
+
+	begin_pool(4096, true);
+	spread(2);
+	cr_assert_eq(home_of_block(pool_get(&pool, &mag)), 0);
+	node = 1;
+	while (home_of_block(block = pool_get(&pool, &mag)) == 0)
+		cr_assert_not_null(block);
+	cr_assert_leq(n_carved, 2 * pool.batch);
+	end();
+}
+
+Test(nodes, far_memory_is_better_than_none)
+{
+	struct magazine far;
+	size_t n = 0;
+
+	begin_pool(4096, true);
+	spread(3);
+	chunks.left = 1;
+	far = magazine_on(2);
+	cr_assert_not_null(pool_get(&pool, &magazine));
+	while (pool_get(&pool, &far))
+		n++;
+	/* All but what the other's magazine has. */
+	cr_assert_eq(n, per_chunk() - pool.batch);
+	check_pool(n + 1, pool.batch - 1);
+	pool_flush(&pool, &magazine);
+	for (n = 0; pool_get(&pool, &far); n++)
+		;
+	cr_assert_eq(n, pool.batch - 1);
+	check_pool(per_chunk(), 0);
+	end();
+}
+
+/* It goes on as if there were one node. */
+Test(nodes, a_pool_too_many_is_not_spread)
+{
+	static struct pool more[70];
+	struct magazine far = magazine_on(2);
+	size_t n = 0;
+
+	begin_pool(64, false);
+	cr_assert_eq(source_spread(&source, 3), 0);
+	for (size_t i = 0; i < 70; i++) {
+		pool_init(&more[i], 64, &source, NULL, NULL, 0);
+		pool_spread(&more[i]);
+		n += more[i].n_depots == 3;
+		cr_assert_not_null(pool_get(&more[i], &far));
+		pool_flush(&more[i], &far);
+	}
+	cr_assert_eq(n, 64);
+	cr_assert_eq(more[69].n_depots, 1);
 	end();
 }
 
