@@ -834,59 +834,79 @@ static void engine_free(struct engine *engine)
 	free(engine);
 }
 
-static void report_stuck_task(struct engine *engine, const struct job *job)
-{
-	/* Relaxed: a statistic. */
-	size_t bytes = AO_load(&engine->source.xbytes);
-
-	engine_log(engine, ROTA_LOG_ERROR,
-		   "stop: the task with the function at %p does not return; "
-		   "its thread and %zu bytes stay until it does",
-		   (void *)(uintptr_t)job->run, bytes);
-}
-
 /* What it has in hand, in words. */
-static void name_message(char *text, size_t size, struct message *message)
+static void name_message(char *text, size_t size, const struct sighting *seen,
+			 struct message *message)
 {
-	if (message && message->flags & MESSAGE_CLOSURE)
+	if (message && seen->tag == CLOSURE_TAG)
 		snprintf(text, size, "the function at %p",
 			 (void *)(uintptr_t)closure_function(message));
 	else
-		snprintf(text, size, "tag %u", message ? message->tag : 0);
+		snprintf(text, size, "tag %u", seen->tag);
+}
+
+/* Who does not return from what; 0 bytes: nobody, after all. */
+static int name_stuck(char *text, size_t size, const struct sighting *seen,
+		      const struct actor *actor, struct message *message)
+{
+	const struct behaviour *behaviour;
+	char what[64];
+
+	if (seen->job)
+		/* [V1] with the look at the job; it is looked at again */
+		return snprintf(
+			text, size,
+			"the task with the function at %p does not "
+			"return",
+			(void *)(uintptr_t)((const struct job *)seen->job)
+				->run);
+	if (!actor)
+		return 0;
+	/* [A1] before the second sighting */
+	behaviour =
+		(const struct behaviour *)AO_load_acquire(&actor->task.xclass);
+	name_message(what, sizeof(what), seen, message);
+	return snprintf(text, size,
+			"actor %016llx (%s) does not return from handling %s",
+			(unsigned long long)seen->self, behaviour->name, what);
+}
+
+/* It may return right now, and all that was seen of it is void. */
+static void report_stuck_worker(struct engine *engine, unsigned worker,
+				struct rota_stop_report *report)
+{
+	const struct local *local =
+		(const struct local *)engine->crew.workers[worker];
+	struct sighting seen = watch_sight(engine, worker), again;
+	struct message *message =
+		/* [V1] pairs with turn_set_message() */
+		(struct message *)AO_load_acquire(&local->turn.xmessage);
+	char text[256];
+	int length = name_stuck(text, sizeof(text), &seen,
+				engine_actor(engine, seen.self), message);
+
+	again = watch_sight(engine, worker);
+	if (length == 0 || !watch_is_same(&seen, &again))
+		return;
+	if (!seen.job) {
+		report->stuck_actor = seen.self;
+		report->stuck_tag = seen.tag;
+	}
+	engine_log(engine, ROTA_LOG_ERROR,
+		   "stop: %s; its thread and %zu bytes stay until it does",
+		   text,
+		   /* Relaxed: a statistic. */
+		   (size_t)AO_load(&engine->source.xbytes));
 }
 
 static void report_stuck(struct engine *engine, struct rota_stop_report *report)
 {
 	unsigned i, n = crew_slots(&engine->crew);
-	char what[64];
 
-	for (i = 0; i < n; i++) {
-		struct local *local = (struct local *)engine->crew.workers[i];
-		struct message *message = local->turn.message;
-
-		/* Relaxed: a handler that never returns holds still. */
-		if (AO_load(&local->worker.xended))
-			continue;
-		if (local->turn.job)
-			report_stuck_task(engine, local->turn.job);
-		if (local->turn.self == ROTA_NONE)
-			continue;
-		report->stuck_actor = local->turn.self;
-		report->stuck_tag =
-			message ? closure_tag(message_look(message)) : 0;
-		name_message(what, sizeof(what), message);
-		engine_log(
-			engine, ROTA_LOG_ERROR,
-			"stop: actor %016llx (%s) does not return from "
-			"handling %s; its thread and %zu bytes stay until it "
-			"does",
-			(unsigned long long)local->turn.self,
-			((struct behaviour *)local->turn.actor->task.class)
-				->name,
-			what,
-			/* Relaxed: a statistic. */
-			(size_t)AO_load(&engine->source.xbytes));
-	}
+	for (i = 0; i < n; i++)
+		/* Relaxed: what ends later is seen to have ended. */
+		if (!AO_load(&engine->crew.workers[i]->xended))
+			report_stuck_worker(engine, i, report);
 }
 
 /* Those whose waits have just been ended have not looked at it yet. */

@@ -15,10 +15,10 @@ extern "C" {
 static int64_t fib(int n)
 {
 	int64_t a = 0, b = 0;
-	tbb::task_group group;
 
 	if (n < 2)
-		return n;
+		return n; /* before there is a group, as on the other side */
+	tbb::task_group group;
 	group.run([&a, n] { a = fib(n - 1); });
 	group.run([&b, n] { b = fib(n - 2); });
 	group.wait();
