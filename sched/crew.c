@@ -46,9 +46,26 @@ static void wake_worker(struct crew *crew, struct worker *self, int number,
 /* See choose_sleeper(). */
 struct waker {
 	struct crew *crew;
-	const uint8_t *distance; /* NULL: it is no worker, all are as near */
-	unsigned number;
+	enum { NEAR_ANY, NEAR_PLACE, NEAR_LIST } what;
+	unsigned place;	 /* NEAR_LIST: any of those that are the node's */
+	unsigned number; /* of the worker that chance is told of */
 };
+
+/*
+ * All workers of a node are as near to its list. Who shares the very place of a
+ * worker is no nearer to that than its neighbours are: it would wait for the
+ * same processor.
+ */
+static unsigned how_far(const struct waker *waker, unsigned place)
+{
+	const struct crew *crew = waker->crew;
+	const uint16_t *node = crew->nodes.of_worker;
+	unsigned distance = places_distance(&crew->places, waker->place, place);
+
+	if (waker->what == NEAR_LIST && node[waker->place] == node[place])
+		return 0;
+	return distance > 0 ? distance : 1;
+}
 
 /* idle_pick()'s question, put to the table of chance: one of the nearest. */
 static unsigned choose_sleeper(void *context, const uint16_t *sleepers,
@@ -58,15 +75,16 @@ static unsigned choose_sleeper(void *context, const uint16_t *sleepers,
 	struct chance *chance = &waker->crew->chance;
 	unsigned nearest[SLEEPERS_LOOK], n_nearest = 0, i;
 	unsigned from = n > SLEEPERS_LOOK ? n - SLEEPERS_LOOK : 0;
-	uint8_t best = UINT8_MAX;
+	unsigned best = UINT_MAX;
 
-	if (!waker->distance)
+	if (waker->what == NEAR_ANY)
 		return chance->choose(chance->context, 0, CHOOSE_SLEEPER, n);
 	for (i = from; i < n; i++) {
 		const struct worker *sleeper =
 			waker->crew->workers[sleepers[i]];
 		/* Relaxed: a preference. */
-		uint8_t distance = waker->distance[AO_load(&sleeper->xplace)];
+		unsigned distance =
+			how_far(waker, (unsigned)AO_load(&sleeper->xplace));
 
 		if (distance < best) {
 			best = distance;
@@ -79,33 +97,50 @@ static unsigned choose_sleeper(void *context, const uint16_t *sleepers,
 				      CHOOSE_SLEEPER, n_nearest)];
 }
 
-void crew_wake_one(struct crew *crew, struct worker *self, bool force)
+static void wake(struct waker *waker, struct worker *self, bool force)
 {
-	struct waker waker = {.crew = crew};
+	struct crew *crew = waker->crew;
 	bool first;
-	int number;
+	int number =
+		idle_pick(&crew->idle, force, choose_sleeper, waker, &first);
 
-	if (self) {
-		waker.number = self->number;
-		waker.distance = crew->places.of[self->seat].distance;
-	}
-	number = idle_pick(&crew->idle, force, choose_sleeper, &waker, &first);
 	wake_worker(crew, self, number, first);
 }
 
-/* Who is near a node; where there is one only, all are. */
-static void wake_near(struct crew *crew, unsigned node)
+void crew_wake_one(struct crew *crew, struct worker *self, bool force)
 {
-	struct waker waker = {.crew = crew};
-	bool first;
-	int number;
+	struct waker waker = {.crew = crew, .what = NEAR_ANY};
 
-	if (crew->nodes.n > 1) {
-		waker.number = crew->nodes.of[node]->first_worker;
-		waker.distance = crew->places.of[waker.number].distance;
+	if (self) {
+		waker.what = NEAR_PLACE;
+		waker.place = self->seat;
+		waker.number = self->number;
 	}
-	number = idle_pick(&crew->idle, false, choose_sleeper, &waker, &first);
-	wake_worker(crew, NULL, number, first);
+	wake(&waker, self, force);
+}
+
+void crew_wake_for(struct crew *crew, const struct worker *worker)
+{
+	struct waker waker = {.crew = crew,
+			      .what = NEAR_PLACE,
+			      /* Relaxed: a preference. */
+			      .place = (unsigned)AO_load(&worker->xplace),
+			      .number = worker->number};
+
+	wake(&waker, NULL, true);
+}
+
+void crew_wake_at(struct crew *crew, unsigned node, bool force)
+{
+	struct waker waker = {.crew = crew, .what = NEAR_ANY};
+
+	/* Where there is one only, all are near it. */
+	if (crew->nodes.n > 1) {
+		waker.what = NEAR_LIST;
+		waker.place = crew->nodes.of[node]->first_worker;
+		waker.number = waker.place;
+	}
+	wake(&waker, NULL, force);
 }
 
 void crew_inject(struct crew *crew, struct task *task)
@@ -117,7 +152,7 @@ void crew_inject(struct crew *crew, struct task *task)
 		return;
 	}
 	nodes_push(&crew->nodes, node, task);
-	wake_near(crew, node);
+	crew_wake_at(crew, node, false);
 }
 
 /* ---- threads ---- */

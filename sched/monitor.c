@@ -7,10 +7,11 @@
  *             stand behind such a turn.
  * Approach:   every worker counts its turns. A worker that is awake and shows
  *             the same count at two ticks gives up its ring: the count is
- *             written where thieves compare it, and one sleeper is woken even
- *             if others search; and what it has in hand, which the monitor
- *             takes away. The mark loses its force by itself when the
- *             worker moves on.
+ *             written where thieves compare it, and one sleeper near it is
+ *             woken even if others search; and what it has in hand, which the
+ *             monitor takes away. The mark loses its force by itself when the
+ *             worker moves on. Each tick wakes one, so where those that are
+ *             near get no processor in time, farther ones follow.
  * Rejected:   reading a clock at each turn's start (as dear as a message); a
  *             tick that never stops (an idle engine uses no processor); a fence
  *             in worker_enter_hand() (three times per message).
@@ -173,22 +174,37 @@ static bool tick_others(struct crew *crew, uint64_t now_ns)
 	return again;
 }
 
+/* One sleeper, near what there is to do. */
+static void wake_near(struct crew *crew, const struct worker *stuck)
+{
+	unsigned node;
+
+	if (stuck) {
+		crew_wake_for(crew, stuck);
+		return;
+	}
+	for (node = 0; node < crew->nodes.n; node++)
+		if (inject_length(&crew->nodes.of[node]->inject) > 0) {
+			crew_wake_at(crew, node, true);
+			return;
+		}
+}
+
 static void tick(struct monitor *monitor)
 {
 	struct crew *crew = monitor->crew;
 	unsigned i, n = crew_slots(crew);
 	uint64_t now_ns = crew_now_ns(crew);
-	bool wake = false;
+	const struct worker *stuck = NULL; /* the first that has work */
 
 	for (i = 0; i < n; i++)
-		if (stands_still(monitor, crew->workers[i]))
-			wake |= free_stuck(crew->workers[i], now_ns);
+		if (stands_still(monitor, crew->workers[i]) &&
+		    free_stuck(crew->workers[i], now_ns) && !stuck)
+			stuck = crew->workers[i];
 	if (++monitor->n_ticks % PRICE_TICKS == 0)
 		for (i = 0; i < n; i++)
 			lower_price(crew->workers[i]);
-	wake |= nodes_length(&crew->nodes) > 0;
-	if (wake)
-		crew_wake_one(crew, NULL, true);
+	wake_near(crew, stuck);
 	tick_others(crew, crew_now_ns(crew));
 }
 

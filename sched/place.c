@@ -9,16 +9,24 @@
  *             How near two seats are is the depth of the closest object of
  *             hwloc's tree that contains both: a core, a cache, a group, a
  *             package. NUMA nodes hang off that tree, at objects with the
- *             same processors, so the depth orders them too. All workers at
- *             one depth make a ring; within a ring they stand in the order of
- *             their numbers, from the worker's own on, so that workers which
- *             do not choose do not all begin with the same victim.
+ *             same processors, so the depth orders them too. It does not say
+ *             all: of four packages in a square each has two neighbours and
+ *             one across, with nothing in the tree between them and the
+ *             machine. So those of other nodes at one depth are ordered by
+ *             what hwloc's table says of the nodes (latency.c), if there is
+ *             one; whom it does not know comes last. All workers at one depth
+ *             and latency make a ring; within a ring they stand in the order
+ *             of their numbers, from the worker's own on, so that workers
+ *             which do not choose do not all begin with the same victim.
  *             A quota gives as many workers as it has whole or begun
  *             processors: with one less, part of it could never be used.
  * Rejected:   binding to one thread of the core (the kernel moves a bound
  *             thread off a thread that someone else keeps busy, if it may);
- *             distances of the firmware's table (hwloc has made groups of
- *             them where they say anything).
+ *             the table before the tree (it knows nothing of caches, and
+ *             some that were measured contradict the tree by noise); waiting
+ *             for hwloc to make groups of the table (it does so only where
+ *             nodes fall into sets that are closer among each other, so not
+ *             of squares and rings).
  *             Binding memory by policy of the thread: a bound thread's pages
  *             come from its node by default, and a host that has asked for
  *             another policy gets it. Only what the starter touches for a
@@ -27,10 +35,10 @@
 #include "sched/place.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 
 #include "sched/cgroup.h"
+#include "sched/latency.h"
 
 /* A place to be: what a worker's place is made of. */
 struct seat {
@@ -165,74 +173,101 @@ static hwloc_obj_t common_ancestor(hwloc_obj_t a, hwloc_obj_t b)
 	return a;
 }
 
-/* Those of @place whose closest common object is @common; n in total. */
-static unsigned add_ring(struct places *places, unsigned worker, unsigned n,
-			 const int *depths, int depth)
+/* How far another worker is; nearer ones sort first. */
+struct reach {
+	int depth; /* of the closest object that has both */
+	enum nearness near;
+	uint64_t latency; /* between nodes; 0 within one, or one cache */
+	unsigned turn;	  /* in the order of numbers, from ours on */
+	unsigned worker;
+};
+
+/* Without regard to their numbers. */
+static int compare_far(const struct reach *a, const struct reach *b)
+{
+	if (a->depth != b->depth)
+		return a->depth > b->depth ? -1 : 1;
+	return a->latency < b->latency ? -1 : a->latency > b->latency;
+}
+
+static int compare_reach(const void *left, const void *right)
+{
+	const struct reach *a = left, *b = right;
+	int far = compare_far(a, b);
+
+	if (far != 0)
+		return far;
+	return a->turn < b->turn ? -1 : a->turn > b->turn;
+}
+
+static void reach_for(const struct places *places,
+		      const struct latency *latency, unsigned from,
+		      struct reach *reach)
+{
+	const struct place *a = &places->of[from];
+	const struct place *b = &places->of[reach->worker];
+	hwloc_obj_t common = common_ancestor(a->seat, b->seat);
+
+	reach->depth = common->depth;
+	reach->near = nearness_of(a, b, common);
+	reach->latency = reach->near == NEAR_FAR
+				 ? latency_between(latency, a->node, b->node)
+				 : 0;
+}
+
+static void order_victims(struct places *places, const struct latency *latency,
+			  unsigned worker, struct reach *reach)
 {
 	struct place *place = &places->of[worker];
-	unsigned ring = place->n_rings, i;
+	unsigned n = places->n_places - 1, ring = 0, i;
 
-	if (ring == PLACE_RINGS)
-		ring--;
-	for (i = 1; i < places->n_places; i++) {
-		unsigned other = (worker + i) % places->n_places;
-
-		if (depths[other] != depth)
-			continue;
-		place->victims[n++] = (uint16_t)other;
-		place->distance[other] = (uint8_t)ring;
-		place->near[ring] = nearness_of(
-			place, &places->of[other],
-			common_ancestor(place->seat, places->of[other].seat));
+	for (i = 0; i < n; i++) {
+		reach[i].turn = i;
+		reach[i].worker = (worker + 1 + i) % places->n_places;
+		reach_for(places, latency, worker, &reach[i]);
 	}
-	place->ring_end[ring] = (uint16_t)n;
-	place->n_rings = ring + 1;
-	return n;
+	qsort(reach, n, sizeof(*reach), compare_reach);
+	for (i = 0; i < n; i++) {
+		if (i > 0 && ring < PLACE_RINGS - 1 &&
+		    compare_far(&reach[i - 1], &reach[i]) != 0)
+			ring++;
+		place->victims[i] = (uint16_t)reach[i].worker;
+		place->distance[reach[i].worker] = (uint8_t)ring;
+		place->near[ring] = reach[i].near;
+		place->ring_end[ring] = (uint16_t)(i + 1);
+		place->n_rings = ring + 1;
+	}
 }
 
-/* The deepest of all depths that are less than @limit; -1: none. */
-static int deepest(const struct places *places, unsigned worker,
-		   const int *depths, int limit)
-{
-	int depth = -1;
-
-	for (unsigned i = 0; i < places->n_places; i++)
-		if (i != worker && depths[i] < limit && depths[i] > depth)
-			depth = depths[i];
-	return depth;
-}
-
-static void order_victims(struct places *places, unsigned worker, int *depths)
-{
-	struct place *place = &places->of[worker];
-	int depth = INT_MAX;
-	unsigned n = 0, i;
-
-	for (i = 0; i < places->n_places; i++)
-		depths[i] =
-			common_ancestor(place->seat, places->of[i].seat)->depth;
-	while ((depth = deepest(places, worker, depths, depth)) >= 0)
-		n = add_ring(places, worker, n, depths, depth);
-}
-
-static int measure(struct places *places)
+static int measure_all(struct places *places, const struct latency *latency)
 {
 	size_t n = places->n_places;
-	int *depths = calloc(n, sizeof(*depths));
+	struct reach *reach = calloc(n, sizeof(*reach));
 
 	places->victims = calloc(n * n, sizeof(*places->victims));
 	places->distance = calloc(n * n, sizeof(*places->distance));
-	if (!depths || !places->victims || !places->distance) {
-		free(depths);
+	if (!reach || !places->victims || !places->distance) {
+		free(reach);
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < n; i++) {
 		places->of[i].victims = places->victims + i * n;
 		places->of[i].distance = places->distance + i * n;
-		order_victims(places, i, depths);
+		order_victims(places, latency, i, reach);
 	}
-	free(depths);
+	free(reach);
 	return 0;
+}
+
+static int measure(struct places *places)
+{
+	struct latency latency;
+	int error = latency_init(&latency, places->topology);
+
+	if (!error)
+		error = measure_all(places, &latency);
+	latency_fini(&latency);
+	return error;
 }
 
 /* ---- the plan */

@@ -25,10 +25,11 @@ enum nearness {
 };
 
 /*
- * Victims at one distance make a ring, nearest ring first; of more distances
- * than this, the farthest share a ring.
+ * Victims at one distance make a ring, nearest ring first: closest common object
+ * and, where that has several NUMA nodes, the latency between these. Of more
+ * distances than this, the farthest share a ring.
  */
-#define PLACE_RINGS 8
+#define PLACE_RINGS 16
 
 struct place {
 	hwloc_cpuset_t cpus; /* allowed processors of its core, or thread */
@@ -36,7 +37,8 @@ struct place {
 	unsigned node;	     /* logical index of its NUMA node */
 	int kind;	     /* of core: more is faster; 0 if all are alike */
 	uint16_t *victims;   /* numbers of all other workers, by distance */
-	uint8_t *distance;   /* per worker: the ring it is in (ours: 0) */
+	uint8_t *distance;   /* per worker: its ring (ours: 0, as that of the
+				nearest is); see places_distance() */
 	unsigned n_rings;
 	uint16_t ring_end[PLACE_RINGS]; /* in victims */
 	enum nearness near[PLACE_RINGS];
@@ -91,6 +93,14 @@ unsigned places_wanted(unsigned n_seats, unsigned millicpus);
  * thread. @root as in cgroup.h.
  */
 unsigned places_reread(const struct places *places, const char *root);
+
+/* How far from one place to another: 0 is the place itself, 1 its first ring,
+   and so on. */
+static inline unsigned places_distance(const struct places *places,
+				       unsigned from, unsigned to)
+{
+	return from == to ? 0 : places->of[from].distance[to] + 1U;
+}
 
 /* Bind the calling thread to a worker's place. 0 or -errno; a refusal is no
    reason to stop. */

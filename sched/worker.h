@@ -416,6 +416,11 @@ void worker_nudge(struct worker *worker);
 /* Wake somebody to look for work; @force: even if others are looking. */
 void crew_wake_one(struct crew *crew, struct worker *self, bool force);
 
+/* Who is no worker: wake somebody near one that has work for others, even if
+   others are looking; or somebody of a node for what lies in its list. */
+void crew_wake_for(struct crew *crew, const struct worker *worker);
+void crew_wake_at(struct crew *crew, unsigned node, bool force);
+
 /*
  * What a worker has in hand (the run-next slot, the chain of its turn, the turn
  * itself) is invisible to others, and so it must be possible to take it away

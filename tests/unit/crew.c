@@ -78,6 +78,20 @@ Test(crew, a_worker_wakes_the_nearest)
 	crew_fini(&crew);
 }
 
+/* It would have to share the waker's processor. */
+Test(crew, who_shares_a_place_is_no_nearer_than_neighbours)
+{
+	begin_on("numa:2 core:2 pu:1", 4);
+	AO_store(&crew.workers[2]->xplace, 0);
+	idle_enter(&crew.idle, 2, false);
+	idle_enter(&crew.idle, 1, false);
+	idle_enter(&crew.idle, 3, false);
+	cr_assert_eq(woken_by(0), 1);
+	cr_assert_eq(woken_by(0), 2);
+	cr_assert_eq(woken_by(0), 3);
+	crew_fini(&crew);
+}
+
 Test(crew, a_foreign_thread_wakes_the_last_to_fall_asleep)
 {
 	begin_on("numa:2 l3:2 core:2 pu:1", 8);

@@ -19,11 +19,12 @@ static AO_t seen[WORKERS];
 static struct task_class class;
 static struct task tasks[10];
 
-static void begin(void)
+static void begin_on(const char *machine)
 {
 	const struct crew_options options = {
 		.n_workers = WORKERS,
 		.unbound = true,
+		.topology = machine,
 		.stack_size = 65536,
 		.worker_size = sizeof(struct worker),
 	};
@@ -37,6 +38,17 @@ static void begin(void)
 	}
 	for (unsigned i = 0; i < 10; i++)
 		tasks[i] = (struct task){.class = &class};
+}
+
+static void begin(void)
+{
+	begin_on(NULL);
+}
+
+/* Workers 0 and 1 on a node, 2 on another. */
+static void begin_on_nodes(void)
+{
+	begin_on("numa:2 core:2 pu:1");
 }
 
 static void end(void)
@@ -124,6 +136,37 @@ Test(monitor, work_in_the_shared_list_wakes_a_sleeper, .init = begin,
 	nodes_push(&crew.nodes, 0, &tasks[0]);
 	tick(&monitor);
 	cr_assert_eq(n_asleep(), 0);
+}
+
+/* Whoever fell asleep last. */
+Test(monitor, a_sleeper_near_the_long_turn_is_woken, .init = begin_on_nodes,
+     .fini = end)
+{
+	idle_enter(&crew.idle, 1, false);
+	idle_enter(&crew.idle, 2, false);
+	queue_push(&crew.workers[0]->queue, &tasks[0]);
+	tick(&monitor);
+	tick(&monitor);
+	cr_assert_eq(n_asleep(), 1);
+	cr_assert_eq(crew.idle.sleepers[0], 2);
+}
+
+Test(monitor, a_sleeper_of_the_list_s_node_is_woken, .init = begin_on_nodes,
+     .fini = end)
+{
+	for (unsigned node = 0; node < 2; node++) {
+		struct task *task;
+
+		idle_enter(&crew.idle, node == 0 ? 1 : 2, false);
+		idle_enter(&crew.idle, node == 0 ? 2 : 1, false);
+		nodes_push(&crew.nodes, node, &tasks[0]);
+		tick(&monitor);
+		cr_assert_eq(n_asleep(), 1);
+		cr_assert_eq(crew.idle.sleepers[0], node == 0 ? 2 : 1);
+		tick(&monitor);
+		cr_assert_eq(n_asleep(), 0);
+		cr_assert_eq(nodes_take(&crew.nodes, node, 0, 1, &task), 1);
+	}
 }
 
 /* ---- its thread ---- */

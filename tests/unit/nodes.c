@@ -7,6 +7,7 @@
 
 #include "sched/worker.h"
 #include "tests/check.h"
+#include "tests/unit/tables.h"
 
 #define TASKS 32
 
@@ -93,6 +94,22 @@ Test(nodes, the_others_come_nearest_first)
 	crew_fini(&crew);
 }
 
+Test(nodes, the_farthest_of_a_square_comes_last)
+{
+	static const uint16_t order[4][4] = {
+		{0, 1, 2, 3}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 1, 2, 0}};
+	const struct table table = {TABLE_LATENCY, 4, 0, 1, table_square};
+	char *xml = table_xml("numa:4 core:2 pu:1", NULL, &table, 1);
+
+	begin_on(xml, 8);
+	free(xml);
+	cr_assert_eq(crew.nodes.n, 4);
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned k = 0; k < 4; k++)
+			cr_assert_eq(crew.nodes.of[i]->order[k], order[i][k]);
+	crew_fini(&crew);
+}
+
 /* ---- where work goes ---- */
 
 Test(nodes, who_runs_on_another_machine_spreads_its_work)
@@ -107,22 +124,31 @@ Test(nodes, who_runs_on_another_machine_spreads_its_work)
 	crew_fini(&crew);
 }
 
-/* As if our processors belonged to nodes. */
+static void run_on(const cpu_set_t *cpus)
+{
+	cr_assert_eq(sched_setaffinity(0, sizeof(*cpus), cpus), 0);
+}
+
+/* As if our processors belonged to nodes, each to one. */
 Test(nodes, who_runs_on_a_node_pushes_there)
 {
-	cpu_set_t one;
-	int cpu = sched_getcpu();
+	cpu_set_t usual, one;
+	bool is_here;
 
-	cr_assert_geq(cpu, 0);
-	CPU_ZERO(&one);
-	CPU_SET((unsigned)cpu, &one);
-	cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	cr_assert_eq(sched_getaffinity(0, sizeof(usual), &usual), 0);
 	setenv("HWLOC_THISSYSTEM", "1", 1);
 	begin_on("numa:64 core:1 pu:1", 64);
-	if (hwloc_topology_is_thissystem(crew.places.topology) && cpu < 64 &&
-	    crew.nodes.n == 64)
+	is_here = hwloc_topology_is_thissystem(crew.places.topology);
+	for (unsigned cpu = 0; cpu < 64 && is_here; cpu++) {
+		if (!CPU_ISSET(cpu, &usual))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		run_on(&one);
 		for (int i = 0; i < 5; i++)
-			cr_assert_eq(nodes_here(&crew.nodes), (unsigned)cpu);
+			cr_assert_eq(nodes_here(&crew.nodes), cpu);
+	}
+	run_on(&usual);
 	crew_fini(&crew);
 }
 
@@ -174,6 +200,24 @@ Test(nodes, another_list_is_served_first_on_demand)
 	crew_fini(&crew);
 }
 
+/* Who is woken for a task from outside? It finds nothing, as far as others
+   know. */
+static unsigned woken_for(struct task *task)
+{
+	unsigned n = crew.idle.n_sleepers, k;
+	uint16_t before[8];
+
+	for (k = 0; k < n; k++)
+		before[k] = crew.idle.sleepers[k];
+	crew_inject(&crew, task);
+	cr_assert_eq(crew.idle.n_sleepers, n - 1);
+	idle_end_search(&crew.idle);
+	for (k = 0; k < n - 1; k++)
+		if (crew.idle.sleepers[k] != before[k])
+			break;
+	return before[k];
+}
+
 /* The sleeper that is woken sits where the work lies. */
 Test(nodes, a_worker_of_the_node_is_woken)
 {
@@ -183,24 +227,36 @@ Test(nodes, a_worker_of_the_node_is_woken)
 	/* One is awake: there is no monitor here to be told of the first. */
 	for (unsigned i = 0; i < 7; i++)
 		idle_enter(&crew.idle, i, false);
-	for (unsigned i = 0; i < 4; i++) {
-		unsigned n = crew.idle.n_sleepers;
-		uint16_t before[8];
-
-		for (unsigned k = 0; k < n; k++)
-			before[k] = crew.idle.sleepers[k];
-		crew_inject(&crew, &tasks[i]);
-		cr_assert_eq(crew.idle.n_sleepers, n - 1);
-		for (unsigned k = 0; k < n; k++)
-			if (k == n - 1 || crew.idle.sleepers[k] != before[k]) {
-				n_first[before[k] / 2]++;
-				break;
-			}
-		/* It has searched and found nothing, as far as others know. */
-		idle_end_search(&crew.idle);
-	}
+	for (unsigned i = 0; i < 4; i++)
+		n_first[woken_for(&tasks[i]) / 2]++;
 	for (unsigned i = 0; i < 4; i++)
 		cr_assert_eq(n_first[i], 1);
+	crew_fini(&crew);
+}
+
+/* Whoever fell asleep last. The processor is that of another machine: each node
+   in turn gets the work. */
+Test(nodes, the_only_worker_of_a_node_is_woken)
+{
+	begin_on("numa:4 core:1 pu:1", 4);
+	for (unsigned i = 0; i < 8; i++) {
+		for (unsigned k = 0; k < 4; k++)
+			if (i % 4 == 0)
+				idle_enter(&crew.idle, k, false);
+		cr_assert_eq(woken_for(&tasks[i]), i % 4);
+	}
+	crew_fini(&crew);
+}
+
+Test(nodes, all_workers_of_a_node_are_as_near_to_it)
+{
+	static const unsigned order[] = {3, 7, 2, 6, 1, 5, 0, 4};
+
+	begin_on("numa:2 l3:2 core:2 pu:1", 8);
+	for (unsigned i = 0; i < 8; i++)
+		idle_enter(&crew.idle, i, false);
+	for (unsigned i = 0; i < 8; i++)
+		cr_assert_eq(woken_for(&tasks[i]), order[i], "%u", i);
 	crew_fini(&crew);
 }
 

@@ -119,13 +119,13 @@ static const struct machine machines[] = {
 	 .n_workers = 6, .n_cores = 4, .n_seats = 4, .n_nodes = 1,
 	 .cpus = "0/1/2/3/0/1", .worker = 1,
 	 .victims = "core 5; cache 4 0; node 2 3"},
-	{"deeper than there are rings",
+	{"deep",
 	 "group:2 group:2 group:2 group:2 group:2 group:2 group:2 pack:2 "
 	 "core:2 pu:1",
 	 .n_workers = 512, .n_cores = 512, .n_seats = 512, .n_nodes = 1,
 	 .cpus = "0/1", .worker = 0,
 	 .victims = "node 1; node 2 3; node 4-7; node 8-15; node 16-31; "
-		    "node 32-63; node 64-127; node 128-511"},
+		    "node 32-63; node 64-127; node 128-255; node 256-511"},
 	{"more than 1024 cores", "pack:64 core:32 pu:1", .n_workers = 1024,
 	 .n_cores = 2048, .n_seats = 2048, .n_nodes = 1, .cpus = "0/1",
 	 .worker = 1023, .victims = "node 992-1022; node 0-991"},
@@ -253,11 +253,13 @@ static void check_victims(const struct machine *machine, unsigned worker)
 			cr_assert_neq(victim, worker);
 			cr_assert_not(seen[victim], "%s: %u twice",
 				      machine->name, victim);
-			cr_assert_eq(place->distance[victim], ring);
+			cr_assert_eq(places_distance(&places, worker, victim),
+				     ring + 1);
 			seen[victim] = true;
 		}
 	}
 	cr_assert_eq(i, places.n_workers - 1, "%s", machine->name);
+	cr_assert_eq(places_distance(&places, worker, worker), 0);
 	free(seen);
 }
 
