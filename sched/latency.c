@@ -103,8 +103,8 @@ static void read_row(struct latency *latency,
 static int read_table(struct latency *latency, hwloc_topology_t topology,
 		      const struct hwloc_distances_s *table)
 {
-	size_t n =
-		(size_t)hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE);
+	int n_nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE);
+	size_t n = n_nodes > 0 ? (size_t)n_nodes : 0;
 
 	latency->twin = calloc(n, sizeof(*latency->twin));
 	latency->of = calloc(n * n, sizeof(*latency->of));

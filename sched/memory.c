@@ -44,19 +44,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifndef WITH_ASAN
-#define WITH_ASAN 0
-#endif
-#if WITH_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
+#include "sched/poison.h"
 
 /* ---- source ---- */
 
@@ -193,24 +181,6 @@ static bool extents_reserve(struct source *source)
 	return true;
 }
 
-/*
- * A stack that lay here before left its poison. Its shadow is given back, and
- * reads as zeroes: to write them takes 64 pages for each chunk.
- */
-static void forget_poison(char *start, size_t size)
-{
-#if WITH_ASAN
-	size_t scale, offset;
-
-	__asan_get_shadow_mapping(&scale, &offset);
-	madvise((char *)(((uintptr_t)start >> scale) + offset), size >> scale,
-		MADV_DONTNEED);
-#else
-	(void)start;
-	(void)size;
-#endif
-}
-
 static bool source_grow(struct source *source, size_t n_chunks)
 {
 	size_t size = n_chunks * CHUNK_SIZE;
@@ -236,7 +206,7 @@ static bool source_grow(struct source *source, size_t n_chunks)
 		source->is_unusable = true;
 		return false;
 	}
-	forget_poison(start, size);
+	poison_forget(start, size);
 	source->extents[source->n_extents++] = (struct extent){start, size};
 	source->spare = start;
 	source->n_spare = n_chunks;

@@ -28,9 +28,10 @@
  *             nodes fall into sets that are closer among each other, so not
  *             of squares and rings).
  *             Binding memory by policy of the thread: a bound thread's pages
- *             come from its node by default, and a host that has asked for
- *             another policy gets it. Only what the starter touches for a
- *             worker is placed, by places_alloc().
+ *             come from its node by default (which is why each node has chunks
+ *             of its own, see memory.c), and a host that has asked for another
+ *             policy gets it. Only what the starter touches for a worker is
+ *             placed, by places_alloc().
  */
 #include "sched/place.h"
 

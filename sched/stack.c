@@ -53,6 +53,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/poison.h"
 #include "sched/spin.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -143,6 +144,7 @@ static struct stack_region *region_map(const struct stack_pool *pool, size_t n)
 	}
 	/* Refused by kernels without huge pages, which is as good. */
 	madvise(base, n * slot_size(pool), MADV_NOHUGEPAGE);
+	poison_forget(base, n * slot_size(pool));
 	region->base = base;
 	region->n_stacks = n;
 	return region;
