@@ -17,7 +17,11 @@
  *             them from there. Blocks may be freed anywhere; when a magazine
  *             is full they go back to where they are from, which a table by
  *             address tells. A depot without memory takes what others have:
- *             far memory is better than none.
+ *             far memory is better than none. On a virtual machine of two nodes
+ *             all of the actors spawned first lie where they were spawned, and
+ *             of later ones, in memory that others have freed, 96 to 100 of a
+ *             hundred (before: 45 to 67); unless the kernel moves their pages
+ *             (numa_balancing).
  * Rejected:   returning blocks to their owner (a queue per pair of workers,
  *             and an owner that sleeps hoards); lock-free batches (a pop by
  *             many needs a double-width CAS or hazards; the lock is taken once
