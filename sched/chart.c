@@ -126,7 +126,7 @@ static void put_workers(struct text *text, const struct places *places,
 
 static void put_memory(struct text *text, hwloc_obj_t node, int indent)
 {
-	put(text, "%*sNUMA node %u", indent, "", node->logical_index);
+	put(text, "%*sNUMA node %u", indent, "", node->os_index);
 	if (node->attr && node->attr->numanode.local_memory > 0)
 		put(text, " (%llu MiB)",
 		    (unsigned long long)(node->attr->numanode.local_memory >>
@@ -200,6 +200,14 @@ static void put_summary(struct text *text, const struct places *places)
 	put(text, ", %s\n", binding(places));
 }
 
+unsigned chart_node(const struct places *places, unsigned worker)
+{
+	hwloc_obj_t node = hwloc_get_obj_by_type(
+		places->topology, HWLOC_OBJ_NUMANODE, places->of[worker].node);
+
+	return node ? node->os_index : 0;
+}
+
 size_t chart_print(const struct places *places, unsigned n_present,
 		   char *buffer, size_t size)
 {
@@ -212,7 +220,7 @@ size_t chart_print(const struct places *places, unsigned n_present,
 	put_tree(&text, places, hwloc_get_root_obj(places->topology), 0);
 	for (unsigned i = 0; i < places->n_workers; i++) {
 		put(&text, "worker %u, NUMA node %u, victims: ", i,
-		    places->of[i].node);
+		    chart_node(places, i));
 		put_victims(&text, places, &places->of[i]);
 		put(&text, "%s\n", places->n_workers == 1 ? "none" : "");
 	}

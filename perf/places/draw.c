@@ -58,7 +58,7 @@ static void put_title(const struct drawing *drawing, hwloc_obj_t object)
 	     child = child->next_sibling)
 		if (child->type == HWLOC_OBJ_NUMANODE)
 			fprintf(drawing->out, " | NUMA node %u",
-				child->logical_index);
+				child->os_index);
 }
 
 /* What is shown of what is below this object, in order. */

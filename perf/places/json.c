@@ -49,9 +49,10 @@ static json_t *worker_of(const struct places *places, unsigned worker)
 
 	if (hwloc_bitmap_list_asprintf(&cpus, place->cpus) < 0)
 		places_fail("no memory for JSON");
-	object = json_pack("{s:i, s:s, s:i, s:i, s:o}", "worker", (int)worker,
-			   "cpus", cpus, "node", (int)place->node, "kind",
-			   place->kind, "victims", rings_of(place));
+	object =
+		json_pack("{s:i, s:s, s:i, s:i, s:o}", "worker", (int)worker,
+			  "cpus", cpus, "node", (int)chart_node(places, worker),
+			  "kind", place->kind, "victims", rings_of(place));
 	free(cpus);
 	return object;
 }

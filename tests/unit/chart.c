@@ -96,6 +96,26 @@ Test(chart, a_lonely_worker_has_no_victims)
 	       "worker 0, NUMA node 0, victims: none\n");
 }
 
+/* They are those of numactl, as the processors' are those of taskset. */
+Test(chart, numbers_of_nodes_and_processors_are_the_kernels)
+{
+	static const struct place_policy policy = {.bind = false};
+
+	plan("pack:2 [numa(memory=1GiB indexes=5,2)] core:1 "
+	     "pu:2(indexes=7,3,1,4)",
+	     &policy);
+	expect("planned: 2 workers for 2 cores on 2 cores, not bound\n"
+	       "Machine 0\n"
+	       "  Package 0\n"
+	       "    NUMA node 2 (1024 MiB)\n"
+	       "    Core 0 (cpu 1,4): worker 0\n"
+	       "  Package 1\n"
+	       "    NUMA node 5 (1024 MiB)\n"
+	       "    Core 1 (cpu 3,7): worker 1\n"
+	       "worker 0, NUMA node 2, victims: far 1\n"
+	       "worker 1, NUMA node 5, victims: far 0\n");
+}
+
 /* If hwloc is told that it is the one at hand. */
 Test(chart, this_machine_binds)
 {

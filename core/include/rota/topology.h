@@ -44,6 +44,8 @@ ROTA_EXTERN_C_BEGIN
  * sit there, then a line per worker with its victims, nearest first: all of it
  * as planned at the start, also after rota_workers_set() or a change of the
  * quota; then the summary is followed by the number of workers at present.
+ * Processors and NUMA nodes have the kernel's numbers, those of taskset and
+ * numactl; all else is counted through in hwloc's order.
  * "bound" says that their threads are to be; what the system refuses is in the
  * log. For people to read: the form may change. Cut off where @size is too
  * small; ends with a NUL if @size is not 0.
