@@ -20,6 +20,7 @@ struct wish {
 	struct place_policy policy;
 	const char *topology;
 	const char *from; /* who said so, for complaints */
+	bool is_hidden;	  /* the control group, see cgroup.h */
 };
 
 /* 1 ... WORKERS_MAX, digits only, or 0. */
@@ -112,8 +113,8 @@ static hwloc_bitmap_t limit(struct wish *wish, hwloc_topology_t topology,
 	wish->policy.allowed = options->allowed ? options->allowed : affinity;
 	wish->policy.millicpus = options->millicpus;
 	if (options->millicpus == 0 && is_here) {
-		wish->policy.millicpus =
-			cgroup_millicpus(options->root ? options->root : "");
+		wish->policy.millicpus = cgroup_millicpus(
+			options->root ? options->root : "", &wish->is_hidden);
 		wish->policy.follows_quota = wish->policy.n_workers == 0;
 	}
 	return affinity;
@@ -146,6 +147,12 @@ static int plan(struct places *places, struct wish *wish,
 			 "topology");
 	else if (error)
 		snprintf(complaint, size, "no memory for the plan of places");
+	else if (wish->is_hidden && wish->policy.follows_quota)
+		snprintf(complaint, size,
+			 "the control group of this process cannot be seen "
+			 "from its namespace (its file system is not mounted "
+			 "there): its quota may be missed; ROTA_WORKERS says "
+			 "how many workers there shall be");
 	return error;
 }
 

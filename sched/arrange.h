@@ -31,6 +31,7 @@ struct arrange_options {
  * says how many workers there shall be gets them, whatever the quota.
  * Errors: -EINVAL (nonsense in options or environment), -ENODEV (no processor
  * that we may use), -ENOMEM; @complaint then says what is wrong, in one line.
+ * Without an error it is empty, or says what may go wrong with this plan.
  */
 int arrange(struct places *places, const struct arrange_options *options,
 	    char *complaint, size_t size);

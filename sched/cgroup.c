@@ -11,6 +11,10 @@
  *             up to the mount point each folder may have a quota: cpu.max in
  *             version 2, cpu.cfs_quota_us and cpu.cfs_period_us in version 1.
  *             The tightest counts. Both versions may be mounted at once.
+ *             Where we are in a namespace of groups and its file system has
+ *             not been mounted again, "/" is our group, the mount begins
+ *             somewhere above it ("/.."), and nothing tells its name: that is
+ *             said. Nor does a group outside our namespace have a name.
  *             What cannot be read or understood is no quota: it limits
  *             nothing that the kernel would not limit anyway.
  * Reference:  cgroup-v2.rst and sched-bwc.rst of the kernel, proc(5).
@@ -19,7 +23,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@ struct hierarchy {
 	bool is_v2;
 	char *path;	 /* our group in it */
 	unsigned *quota; /* the tightest so far, in thousandths; 0: none */
+	bool *is_hidden; /* see cgroup.h */
 };
 
 /* One line of mountinfo, cut into its fields. */
@@ -229,7 +233,7 @@ static void visit_mounts(const struct hierarchy *hierarchy, const char *root)
 {
 	FILE *file = open_below(root, "/proc/self", "mountinfo");
 	char *line = NULL, *first = NULL;
-	bool is_found = false;
+	bool is_found = false, is_out = leads_out(hierarchy->path);
 	size_t size = 0;
 
 	while (file && getline(&line, &size, file) > 0) {
@@ -239,6 +243,7 @@ static void visit_mounts(const struct hierarchy *hierarchy, const char *root)
 		if (!parse_mount(line, &mount) ||
 		    !is_mount_of(&mount, hierarchy))
 			continue;
+		is_out |= leads_out(mount.root);
 		below = path_below(hierarchy->path, mount.root);
 		if (below && !leads_out(below)) {
 			is_found = true;
@@ -247,8 +252,10 @@ static void visit_mounts(const struct hierarchy *hierarchy, const char *root)
 			first = strdup(mount.point);
 		}
 	}
-	if (first && !is_found)
+	if (first && !is_found) {
+		*hierarchy->is_hidden |= is_out;
 		tighten(hierarchy, root, first);
+	}
 	free(first);
 	free(line);
 	if (file)
@@ -272,15 +279,17 @@ static bool parse_group(char *line, struct hierarchy *hierarchy)
 	return hierarchy->is_v2 || has_item(controllers, "cpu");
 }
 
-unsigned cgroup_millicpus(const char *root)
+unsigned cgroup_millicpus(const char *root, bool *is_hidden)
 {
 	FILE *file = open_below(root, "/proc/self", "cgroup");
+	bool is_one_hidden = false;
 	unsigned quota = 0;
 	char *line = NULL;
 	size_t size = 0;
 
 	while (file && getline(&line, &size, file) > 0) {
-		struct hierarchy hierarchy = {.quota = &quota};
+		struct hierarchy hierarchy = {.quota = &quota,
+					      .is_hidden = &is_one_hidden};
 
 		if (parse_group(line, &hierarchy))
 			visit_mounts(&hierarchy, root);
@@ -288,5 +297,7 @@ unsigned cgroup_millicpus(const char *root)
 	free(line);
 	if (file)
 		fclose(file);
+	if (is_hidden)
+		*is_hidden = is_one_hidden;
 	return quota;
 }

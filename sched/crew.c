@@ -369,6 +369,8 @@ static int crew_make(struct crew *crew)
 		crew_say(crew, true, complaint);
 		return error;
 	}
+	if (complaint[0] != '\0')
+		crew_say(crew, false, complaint);
 	crew->capacity = WORKERS_MAX + options->max_spares + 1 + HOMES_MAX;
 	crew->workers = calloc(crew->capacity, sizeof(*crew->workers));
 	if (!crew->workers)

@@ -388,7 +388,7 @@ unsigned places_reread(const struct places *places, const char *root)
 {
 	if (!places->follows_quota)
 		return places->n_workers;
-	return places_wanted(places->n_seats, cgroup_millicpus(root));
+	return places_wanted(places->n_seats, cgroup_millicpus(root, NULL));
 }
 
 /* ---- using it */

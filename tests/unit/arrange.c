@@ -224,6 +224,14 @@ Test(arrange, a_quota_counts_here_if_nobody_says_how_many, .init = begin)
 	expect(3, false, true);
 	options.n_workers = 2;
 	expect(2, false, true);
+	put("proc/self/mountinfo", "1 1 0:1 /.. / rw - cgroup2 cgroup2 rw\n");
+	expect(2, false, true);
+	options.n_workers = 0;
+	unsetenv("ROTA_WORKERS");
+	cr_assert_eq(attempt(), 0);
+	cr_assert(strstr(complaint, "quota may be missed"), "%s", complaint);
+	places_fini(&places);
+	options.n_workers = 2;
 	/* It is known all the same: spinning does not pay under a quota. */
 	cr_assert_eq(attempt(), 0);
 	cr_assert_eq(places.millicpus, 200);

@@ -66,7 +66,7 @@ __attribute__((format(printf, 2, 3))) static void put(const char *name,
 
 static void expect(unsigned millicpus, const char *what)
 {
-	unsigned is = cgroup_millicpus(root);
+	unsigned is = cgroup_millicpus(root, NULL);
 
 	cr_assert_eq(is, millicpus, "%s: %u", what, is);
 }
@@ -106,7 +106,7 @@ Test(cgroup, nothing_known_is_no_quota, .init = begin, .fini = end)
 	expect(0, "no quota");
 	use("", "");
 	expect(0, "empty");
-	cr_assert_eq(cgroup_millicpus("/nonexistent"), 0);
+	cr_assert_eq(cgroup_millicpus("/nonexistent", NULL), 0);
 }
 
 Test(cgroup, v2_own_group, .init = begin, .fini = end)
@@ -200,6 +200,32 @@ Test(cgroup, paths_do_not_lead_out, .init = begin, .fini = end)
 	}
 }
 
+static void expect_hidden(bool is_hidden, const char *groups,
+			  const char *mounts)
+{
+	bool is = !is_hidden;
+
+	use(groups, mounts);
+	cgroup_millicpus(root, &is);
+	cr_assert_eq(is, is_hidden, "%s%s", groups, mounts);
+}
+
+#define ABOVE "30 24 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+/* In a namespace that has not mounted the groups again. */
+Test(cgroup, a_group_without_a_name_is_told, .init = begin, .fini = end)
+{
+	expect_hidden(true, "0::/\n", ABOVE);
+	expect_hidden(true, "0::/../x\n", V2);
+	expect_hidden(false, "0::/\n", V2);
+	expect_hidden(false, "0::/\n",
+		      ABOVE "31 24 0:26 / /mnt rw - cgroup2 cgroup2 rw\n");
+	expect_hidden(false, "3:cpu:/docker/abc\n",
+		      "31 24 0:27 /docker/ab /sys/fs/cgroup/cpu ro - cgroup "
+		      "cgroup rw,cpu\n");
+	expect_hidden(false, "0::/\n", "");
+}
+
 /* One hierarchy, mounted twice: the other is somebody else's part. */
 Test(cgroup, the_mount_that_shows_our_group_is_taken, .init = begin,
      .fini = end)
@@ -265,5 +291,5 @@ Test(cgroup, a_plan_can_look_again, .init = begin, .fini = end)
 /* Whatever it says here, it must say it again. */
 Test(cgroup, this_machine_can_be_asked)
 {
-	cr_assert_eq(cgroup_millicpus(""), cgroup_millicpus(""));
+	cr_assert_eq(cgroup_millicpus("", NULL), cgroup_millicpus("", NULL));
 }

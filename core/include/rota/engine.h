@@ -281,7 +281,9 @@ ROTA_API unsigned rota_workers(const rota_engine *engine);
  *
  * An engine that was started without a number follows the quota of its control
  * group, which it reads again about once a second while it is awake; after this
- * call it does not any more.
+ * call it does not any more. In a namespace of control groups whose file system
+ * has not been mounted again (unshare -C alone) the group has no name that leads
+ * to it: its quota is missed, which a warning in the log says at the start.
  *
  * Context: a handler or any thread; returns when new workers have begun, and
  *          does not wait for others to leave.
