@@ -106,22 +106,125 @@ static void put_cpus(struct text *text, hwloc_const_bitmap_t cpus)
 	put(text, " (cpu %s)", list);
 }
 
-/* Workers that sit at this object, with the processors they may use. */
+bool chart_shows(const struct places *places, hwloc_obj_t object)
+{
+	if (object->type == HWLOC_OBJ_PU)
+		return places->each_thread ||
+		       object->parent->type != HWLOC_OBJ_CORE;
+	if (hwloc_obj_type_is_icache(object->type))
+		return false;
+	return !hwloc_obj_type_is_dcache(object->type) || object->arity > 1;
+}
+
+const char *chart_speed(const struct places *places, hwloc_obj_t object)
+{
+	int kind, n_kinds;
+
+	if (object->type != HWLOC_OBJ_CORE &&
+	    (object->type != HWLOC_OBJ_PU ||
+	     object->parent->type == HWLOC_OBJ_CORE))
+		return NULL;
+	kind = places_kind(places->topology, object, &n_kinds);
+	if (n_kinds < 2)
+		return NULL;
+	if (kind == n_kinds - 1)
+		return "fast";
+	return kind > 0 ? "medium" : "slow";
+}
+
+static void put_name(struct text *text, hwloc_obj_t object)
+{
+	char type[32];
+
+	hwloc_obj_type_snprintf(type, sizeof(type), object, 0);
+	put(text, "%s %u", type, object->logical_index);
+}
+
+size_t chart_name(hwloc_obj_t object, char *buffer, size_t size)
+{
+	struct text text = {buffer, size, 0};
+
+	put_name(&text, object);
+	return text.length;
+}
+
+/* The first worker that sits at this object behind another one (-1: none);
+   n_workers: no more. */
+static unsigned next_worker(const struct places *places, hwloc_obj_t object,
+			    int last)
+{
+	unsigned worker = (unsigned)(last + 1);
+
+	while (worker < places->n_workers && places->of[worker].seat != object)
+		worker++;
+	return worker;
+}
+
+static void put_title(struct text *text, const struct places *places,
+		      hwloc_obj_t object)
+{
+	const char *speed = chart_speed(places, object);
+	unsigned worker = next_worker(places, object, -1);
+	char attributes[64];
+
+	put_name(text, object);
+	if (hwloc_obj_type_is_cache(object->type)) {
+		hwloc_obj_attr_snprintf(attributes, sizeof(attributes), object,
+					" ", 0);
+		put(text, " (%s)", attributes);
+	}
+	if (speed)
+		put(text, ", %s", speed);
+	if (worker < places->n_workers)
+		put_cpus(text, places->of[worker].cpus);
+}
+
+size_t chart_title(const struct places *places, hwloc_obj_t object,
+		   char *buffer, size_t size)
+{
+	struct text text = {buffer, size, 0};
+
+	put_title(&text, places, object);
+	return text.length;
+}
+
 static void put_workers(struct text *text, const struct places *places,
 			hwloc_obj_t object)
 {
-	bool is_first = true;
+	const char *before = ": worker";
+	unsigned i = next_worker(places, object, -1);
 
-	for (unsigned i = 0; i < places->n_workers; i++) {
-		const struct place *place = &places->of[i];
-
-		if (place->seat != object)
-			continue;
-		if (is_first)
-			put_cpus(text, place->cpus);
-		put(text, "%s %u", is_first ? ": worker" : ",", i);
-		is_first = false;
+	for (; i < places->n_workers; i = next_worker(places, object, (int)i)) {
+		put(text, "%s %u", before, i);
+		before = ",";
 	}
+}
+
+/* Memory may hang off a cache of memory, which hangs off what it belongs to. */
+static hwloc_obj_t home_of(const struct places *places, hwloc_obj_t node)
+{
+	hwloc_obj_t object = node->parent, below;
+
+	while (hwloc_obj_type_is_memory(object->type))
+		object = object->parent;
+	below = object;
+	while (!chart_shows(places, below) && below->arity == 1)
+		below = below->first_child;
+	if (chart_shows(places, below))
+		return below;
+	while (!chart_shows(places, object))
+		object = object->parent;
+	return object;
+}
+
+hwloc_obj_t chart_next_memory(const struct places *places, hwloc_obj_t object,
+			      hwloc_obj_t last)
+{
+	do
+		last = hwloc_get_next_obj_by_type(places->topology,
+						  HWLOC_OBJ_NUMANODE, last);
+	while (last && home_of(places, last) != object);
+	return last;
 }
 
 static void put_memory(struct text *text, hwloc_obj_t node, int indent)
@@ -134,30 +237,17 @@ static void put_memory(struct text *text, hwloc_obj_t node, int indent)
 	put(text, "\n");
 }
 
-bool chart_shows(const struct places *places, hwloc_obj_t object)
-{
-	if (object->type == HWLOC_OBJ_PU)
-		return places->each_thread ||
-		       object->parent->type != HWLOC_OBJ_CORE;
-	if (hwloc_obj_type_is_icache(object->type))
-		return false;
-	return !hwloc_obj_type_is_dcache(object->type) || object->arity > 1;
-}
-
 static void put_object(struct text *text, const struct places *places,
 		       hwloc_obj_t object, int indent)
 {
-	char type[32], attributes[64];
+	hwloc_obj_t node = NULL;
 
-	hwloc_obj_type_snprintf(type, sizeof(type), object, 0);
-	put(text, "%*s%s %u", indent, "", type, object->logical_index);
-	if (hwloc_obj_type_is_cache(object->type)) {
-		hwloc_obj_attr_snprintf(attributes, sizeof(attributes), object,
-					" ", 0);
-		put(text, " (%s)", attributes);
-	}
+	put(text, "%*s", indent, "");
+	put_title(text, places, object);
 	put_workers(text, places, object);
 	put(text, "\n");
+	while ((node = chart_next_memory(places, object, node)))
+		put_memory(text, node, indent + 2);
 }
 
 /* Recursive: as deep as hwloc's tree, ten levels or so. */
@@ -170,10 +260,6 @@ static void put_tree(struct text *text, const struct places *places,
 		put_object(text, places, object, indent);
 		indent += 2;
 	}
-	for (child = object->memory_first_child; child;
-	     child = child->next_sibling)
-		if (child->type == HWLOC_OBJ_NUMANODE)
-			put_memory(text, child, indent);
 	for (child = object->first_child; child; child = child->next_sibling)
 		put_tree(text, places, child, indent);
 }
@@ -182,9 +268,8 @@ static const char *binding(const struct places *places)
 {
 	if (!places->bind)
 		return "not bound";
-	return hwloc_topology_is_thissystem(places->topology)
-		       ? "bound"
-		       : "not bound (another machine)";
+	return places_are_bound(places) ? "bound"
+					: "not bound (another machine)";
 }
 
 static void put_summary(struct text *text, const struct places *places)

@@ -67,15 +67,21 @@ static hwloc_obj_t core_of(hwloc_topology_t topology, hwloc_obj_t pu)
 }
 
 /* hwloc ranks kinds from slow to fast, if it knows how fast they are. */
-static int kind_of(hwloc_topology_t topology, hwloc_obj_t pu)
+int places_kind(hwloc_topology_t topology, hwloc_obj_t object, int *n_kinds)
 {
-	int kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0);
-	int efficiency = -1;
+	int kind, efficiency = -1;
 
+	while (object->first_child)
+		object = object->first_child;
+	kind = hwloc_cpukinds_get_by_cpuset(topology, object->cpuset, 0);
+	*n_kinds = 1;
 	if (kind < 0 || hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL,
 						&efficiency, NULL, NULL, 0) < 0)
 		return 0;
-	return efficiency < 0 ? 0 : efficiency;
+	if (efficiency < 0)
+		return 0;
+	*n_kinds = hwloc_cpukinds_get_nr(topology, 0);
+	return efficiency;
 }
 
 static void add_seat(struct seats *seats, hwloc_topology_t topology,
@@ -83,13 +89,14 @@ static void add_seat(struct seats *seats, hwloc_topology_t topology,
 		     bool each_thread)
 {
 	struct seat *seat = &seats->seat[seats->n];
+	int n_kinds;
 
 	seats->n_cores += turn == 0;
 	if (turn > 0 && !each_thread)
 		return;
 	seat->object = each_thread ? pu : core;
 	seat->turn = turn;
-	seat->kind = kind_of(topology, pu);
+	seat->kind = places_kind(topology, pu, &n_kinds);
 	seat->order = seats->n++;
 }
 
@@ -393,6 +400,11 @@ unsigned places_reread(const struct places *places, const char *root)
 
 /* ---- using it */
 
+bool places_are_bound(const struct places *places)
+{
+	return places->bind && hwloc_topology_is_thissystem(places->topology);
+}
+
 int places_bind(const struct places *places, unsigned worker)
 {
 	if (!places->bind)
@@ -434,8 +446,7 @@ unsigned places_near_cpu(const struct places *places, unsigned cpu)
 /* Elsewhere malloc's memory does, which leak checkers know. */
 static bool places_memory(const struct places *places)
 {
-	return places->bind && places->n_nodes > 1 &&
-	       hwloc_topology_is_thissystem(places->topology);
+	return places->n_nodes > 1 && places_are_bound(places);
 }
 
 /* A preference, not a must: a full node gives way to its neighbours. */

@@ -102,6 +102,15 @@ static inline unsigned places_distance(const struct places *places,
 	return from == to ? 0 : places->of[from].distance[to] + 1U;
 }
 
+/*
+ * How fast the processors of @object are that come first: more is faster, 0 if
+ * all are alike. @n_kinds: how many values there are, 1 if all are alike.
+ */
+int places_kind(hwloc_topology_t topology, hwloc_obj_t object, int *n_kinds);
+
+/* Is it this machine, and are workers bound? */
+bool places_are_bound(const struct places *places);
+
 /* Bind the calling thread to a worker's place. 0 or -errno; a refusal is no
    reason to stop. */
 int places_bind(const struct places *places, unsigned worker);

@@ -96,6 +96,72 @@ Test(chart, a_lonely_worker_has_no_victims)
 	       "worker 0, NUMA node 0, victims: none\n");
 }
 
+/* Caches of one core have no line; their memory has. */
+Test(chart, memory_stands_where_its_processors_do)
+{
+	static const struct place_policy policy = {.bind = false};
+
+	plan("pack:1 l3:2 [numa(memory=1GiB)] core:1 pu:1", &policy);
+	expect("planned: 2 workers for 2 cores on 2 cores, not bound\n"
+	       "Machine 0\n"
+	       "  Package 0\n"
+	       "    Core 0 (cpu 0): worker 0\n"
+	       "      NUMA node 0 (1024 MiB)\n"
+	       "    Core 1 (cpu 1): worker 1\n"
+	       "      NUMA node 1 (1024 MiB)\n"
+	       "worker 0, NUMA node 0, victims: far 1\n"
+	       "worker 1, NUMA node 1, victims: far 0\n");
+}
+
+static void add_kind(hwloc_topology_t topology, unsigned first, unsigned last,
+		     int efficiency)
+{
+	hwloc_bitmap_t cpus = hwloc_bitmap_alloc();
+
+	hwloc_bitmap_set_range(cpus, first, (int)last);
+	cr_assert_eq(
+		hwloc_cpukinds_register(topology, cpus, efficiency, 0, NULL, 0),
+		0);
+	hwloc_bitmap_free(cpus);
+}
+
+Test(chart, cores_say_how_fast_they_are_if_they_differ)
+{
+	static const struct place_policy policy = {.n_workers = 2},
+					 threads = {.n_workers = 1,
+						    .each_thread = true};
+	hwloc_topology_t topology;
+
+	cr_assert_eq(topology_load(&topology, "core:3 pu:1"), 0);
+	add_kind(topology, 0, 0, 10);
+	add_kind(topology, 1, 1, 30);
+	add_kind(topology, 2, 2, 20);
+	cr_assert_eq(places_plan(&places, topology, &policy), 0);
+	expect("planned: 2 workers for 3 cores on 3 cores, not bound\n"
+	       "Machine 0\n"
+	       "  NUMA node 0 (1024 MiB)\n"
+	       "  Core 0, slow\n"
+	       "  Core 1, fast (cpu 1): worker 0\n"
+	       "  Core 2, medium (cpu 2): worker 1\n"
+	       "worker 0, NUMA node 0, victims: node 1\n"
+	       "worker 1, NUMA node 0, victims: node 0\n");
+	cr_assert_eq(topology_load(&topology, "core:2 pu:2"), 0);
+	add_kind(topology, 0, 1, 10);
+	add_kind(topology, 2, 3, 30);
+	cr_assert_eq(places_plan(&places, topology, &threads), 0);
+	expect("planned: 1 worker for 4 hardware threads on 2 cores, not "
+	       "bound\n"
+	       "Machine 0\n"
+	       "  NUMA node 0 (1024 MiB)\n"
+	       "  Core 0, slow\n"
+	       "    PU 0\n"
+	       "    PU 1\n"
+	       "  Core 1, fast\n"
+	       "    PU 2 (cpu 2): worker 0\n"
+	       "    PU 3\n"
+	       "worker 0, NUMA node 0, victims: none\n");
+}
+
 /* They are those of numactl, as the processors' are those of taskset. */
 Test(chart, numbers_of_nodes_and_processors_are_the_kernels)
 {
