@@ -13,6 +13,8 @@
  * ends in ".xml" is the name of a file of XML; all else is a synthetic
  * description ("pack:2 core:4 pu:2"). The caller destroys what it gets.
  * Errors: -EINVAL (unusable description), -ENOMEM.
+ * The parser of XML is hwloc's, which some mangled files crash (2.9): it must
+ * come from a source that is trusted.
  */
 int topology_load(hwloc_topology_t *topology, const char *description);
 

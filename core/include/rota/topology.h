@@ -20,6 +20,9 @@
  *                  the processors are not there, unless HWLOC_THISSYSTEM=1
  *                  tells hwloc that they are.
  *
+ * hwloc reads the XML, and releases of it (2.9 is one) crash on some that is
+ * mangled: take it from a source that you trust, as you take programs.
+ *
  * Nonsense in one of these makes rota_start() fail with EINVAL; the log says
  * what is wrong with which. One that is set and empty is nonsense, too. hwloc
  * takes minutes for descriptions of ten thousand processors and more;
