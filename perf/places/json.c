@@ -41,18 +41,28 @@ static json_t *rings_of(const struct place *place)
 	return rings;
 }
 
+/* Of a core, or of the one that a hardware thread belongs to. */
+static const char *speed_of(const struct places *places, hwloc_obj_t seat)
+{
+	if (seat->type == HWLOC_OBJ_PU && seat->parent->type == HWLOC_OBJ_CORE)
+		seat = seat->parent;
+	return chart_speed(places, seat);
+}
+
 static json_t *worker_of(const struct places *places, unsigned worker)
 {
 	const struct place *place = &places->of[worker];
+	char *cpus, seat[64];
 	json_t *object;
-	char *cpus;
 
+	chart_name(place->seat, seat, sizeof(seat));
 	if (hwloc_bitmap_list_asprintf(&cpus, place->cpus) < 0)
 		places_fail("no memory for JSON");
-	object =
-		json_pack("{s:i, s:s, s:i, s:i, s:o}", "worker", (int)worker,
-			  "cpus", cpus, "node", (int)chart_node(places, worker),
-			  "kind", place->kind, "victims", rings_of(place));
+	object = json_pack("{s:i, s:s, s:s, s:i, s:i, s:s?, s:o}", "worker",
+			   (int)worker, "seat", seat, "cpus", cpus, "node",
+			   (int)chart_node(places, worker), "kind", place->kind,
+			   "speed", speed_of(places, place->seat), "victims",
+			   rings_of(place));
 	free(cpus);
 	return object;
 }
@@ -71,7 +81,7 @@ void places_json(const struct places *places)
 		places->millicpus > 0 ? json_real(places->millicpus / 1000.0)
 				      : json_null(),
 		"each_thread", (int)places->each_thread, "bound",
-		(int)places->bind, "workers", workers));
+		(int)places_are_bound(places), "workers", workers));
 	line = json_dumps(plan, JSON_COMPACT | JSON_PRESERVE_ORDER |
 					JSON_REAL_PRECISION(7));
 	if (line == NULL)

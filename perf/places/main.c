@@ -7,7 +7,6 @@
  */
 #include <argp.h>
 #include <math.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +56,12 @@ static const char doc[] =
 	"tree, then each worker's victims, nearest first.\v"
 	"Victims are named by the closest thing that both share: core "
 	"(hardware "
-	"threads of one core), cache, node (NUMA), far.";
+	"threads of one core), cache, node (NUMA), far. Where cores differ, "
+	"they "
+	"are fast, medium or slow. Processors and NUMA nodes have the kernel's "
+	"numbers, those of taskset and numactl.\n\n"
+	"XML is read by hwloc, which mangled XML may crash: plan for files of "
+	"people whom you trust.";
 
 _Noreturn void places_fail(const char *format, ...)
 {
@@ -185,14 +189,13 @@ int main(int argc, char **argv)
 	if (arrange(&places, &arguments.plan, complaint, sizeof(complaint)) !=
 	    0)
 		places_fail("%s", complaint);
+	if (complaint[0] != '\0')
+		fprintf(stderr, "rota-places: %s\n", complaint);
 	if (arguments.from >= places.n_workers)
 		places_fail("there is no worker %u: the plan has %u",
 			    arguments.from, places.n_workers);
-	if (arguments.svg != NULL) {
-		/* If dot ends early, its status says so. */
-		signal(SIGPIPE, SIG_IGN);
+	if (arguments.svg != NULL)
 		places_draw(&places, arguments.from, arguments.svg);
-	}
 	if (arguments.json)
 		places_json(&places);
 	else

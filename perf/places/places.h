@@ -14,6 +14,10 @@ _Noreturn void places_fail(const char *format, ...)
 /* The plan as one line of JSON on standard output. */
 void places_json(const struct places *places);
 
+/* Write a file; if that fails, say why and end, and an old file stays as it
+   was. */
+void places_save(const char *name, const char *text, size_t size);
+
 /*
  * Draw the machine into the file @svg, with all victims in order; those of the
  * worker @from in colours.
