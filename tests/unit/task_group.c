@@ -456,7 +456,8 @@ Test(task_group, cancelled_starts_no_more_and_tells_the_others, .timeout = HANG)
 struct shortage {
 	struct tally n_short;
 	struct tally n_ended;
-	struct tally n_stuck; /* waits that cancelled, and never ended */
+	struct tally n_waited; /* stacks left by waits that had cancelled */
+	struct tally n_stuck;  /* waits that cancelled, and never ended */
 	struct tally n_ran;
 };
 
@@ -465,11 +466,14 @@ static int wait_or_cancel(struct rota_task_group *group, struct shortage *s)
 {
 	int failure = 0;
 	int error = rota_task_group_wait(group, ROTA_FOREVER, &failure);
+	uint64_t waits;
 
 	if (error == -ENOMEM) {
 		tally_add(&s->n_short, 1);
+		waits = counters().waits;
 		rota_task_group_cancel(group);
 		error = rota_task_group_wait(group, ROTA_FOREVER, &failure);
+		tally_add(&s->n_waited, counters().waits - waits);
 	}
 	if (error == -ENOMEM) {
 		tally_add(&s->n_stuck, 1);
@@ -523,6 +527,8 @@ static void run_into_the_limit(unsigned workers)
 	cr_assert_gt(tally_of(&s.n_short), 0);
 	cr_assert_eq(result, -ECANCELED);
 	cr_assert_gt(depth, 100);
+	/* All is queued here: it is passed over, on the stack that waits. */
+	cr_assert(workers > 1 || tally_of(&s.n_waited) == 0);
 	engine_stop();
 }
 
