@@ -41,6 +41,7 @@
  * Budget:     a stack counts at its full size from when it is made until its
  *             pages are given back. Under a limit stacks are made one at a
  *             time, for unused ones would eat it up.
+ *             stack_get_beyond() overdraws it: for waits that cannot be given up.
  * Orderings:  the spin lock's: what the pool holds, and what the last owner of
  * a stack left in its descriptor.
  */
