@@ -324,8 +324,8 @@ Test(task_group, its_maker_may_move, .timeout = HANG)
 	cr_assert_eq(tally_of(&m.n_groups), rounds * N_MOVERS);
 	cr_assert_eq(tally_of(&m.n_wrong), 0);
 	cr_assert_gt(tally_of(&m.n_moved), 0);
-	/* Two workers at once lose a count once in a million groups or so, so
-	   this looks inside; turns that stay on their thread have it cheaper. */
+	/* A lost count is too rare to wait for, so this looks inside; turns that
+	   stay on their thread have it cheaper. */
 	cr_assert_eq(tally_of(&m.n_cheap), 0);
 	ACTS(puppet_spawn(NULL, 0), act_move_and_wait, &m);
 	quiesce();
