@@ -93,8 +93,8 @@ static inline unsigned actor_capacity(const struct actor *actor)
 	return AO_short_load(&actor->xcapacity);
 }
 
-/* In its turn, or under its cold block's lock for one that waits: the handler is
-   not called any more, destroy() is or will be. */
+/* In its turn, in a task that this waits for, or under its cold block's lock for
+   one that waits: the handler is not called any more, destroy() is or will be. */
 static inline bool actor_is_at_end(const struct actor *actor)
 {
 	/* Relaxed: only the turn sets it, before it waits in destroy(). */

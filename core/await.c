@@ -203,8 +203,9 @@ struct local *turn_block(struct local *local, struct wait_ticket ticket,
 
 	if (local->turn.self != ROTA_NONE && abandoned_heeds(local))
 		wait_finish(ticket.wait, -ECANCELED);
+	/* Without TURN_WAITED there may be no block; see insist(). */
 	if (local->turn.self != ROTA_NONE &&
-	    !(local->turn.marks & TURN_ABANDONED))
+	    (local->turn.marks & (TURN_ABANDONED | TURN_WAITED)) == TURN_WAITED)
 		note_wait(local, roams);
 	pack(local, &luggage);
 	if (roams)
@@ -248,6 +249,20 @@ static inline int prepare(struct local *local)
 	return settle(local);
 }
 
+/*
+ * There was no memory, and it has to wait all the same: on a stack beyond the
+ * limit; and if there is no cold block either, where no stop finds the wait.
+ */
+static __attribute__((noinline)) int insist(struct local *local)
+{
+	int error = worker_prepare_block_beyond(&local->worker);
+
+	if (error)
+		return error;
+	error = prepare(local);
+	return error == -ENOMEM ? 0 : error;
+}
+
 static int choose_turn(struct await *await, struct local *local, int64_t within,
 		       struct site *site)
 {
@@ -263,6 +278,8 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 			: crew_deadline(&local->engine->crew, within);
 	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
 	error = prepare(local);
+	if (unlikely(error == -ENOMEM && await->insists))
+		error = insist(local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;
 	if (unlikely(site->may_move) && !error && process_may_move(local)) {

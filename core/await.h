@@ -33,6 +33,7 @@ struct await {
 	rota_id to;	/* for whom */
 	struct actor *target;
 	uint64_t token; /* EDGE_ASK: of the ask */
+	bool insists;	/* a limit on memory does not matter */
 
 	/* Read only for the caller, but for waiter.message. */
 	enum await_state state;

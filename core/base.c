@@ -44,7 +44,7 @@ const char *rota_strerror(int error)
 		{EAGAIN,
 		 "the mailbox or queue is full, or a thread could not be made"},
 		{ECANCELED,
-		 "the wait was cancelled: the actor is being stopped"},
+		 "cancelled: it did not run, or who waits is being stopped"},
 		{EDEADLK, "waiting here would never end"},
 		{E2BIG, "an option of a newer version was used"},
 		{EINVAL, "an argument is out of its range"},
@@ -57,7 +57,7 @@ const char *rota_strerror(int error)
 		{EPERM, "not allowed: outside a handler, in a forked child, or "
 			"urgently to this actor"},
 		{ESHUTDOWN, "the actor or the engine is closing"},
-		{ESRCH, "there is no such actor"},
+		{ESRCH, "it does not exist, or not any more"},
 		{ETIMEDOUT, "the time is up"},
 		{EUSERS, "no engine number is free"},
 	};

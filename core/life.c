@@ -151,7 +151,7 @@ rota_deadline rota_deadline_here(void)
 
 rota_engine *rota_self_engine(void)
 {
-	struct local *local = local_in_turn();
+	struct local *local = local_may_wait();
 
 	return local ? local->engine->handle : NULL;
 }

@@ -108,6 +108,15 @@ bool process_may_move(const struct local *local)
 	       !local->worker.home && own_behaviour(turn->actor)->is_anywhere;
 }
 
+bool process_stays(const struct local *local)
+{
+	const struct turn *turn = &local->turn;
+
+	if (turn->self == ROTA_NONE)
+		return turn->job != NULL;
+	return !own_behaviour(turn->actor)->is_anywhere;
+}
+
 struct task_class *process_roams(const struct local *local)
 {
 	return &own_behaviour(local->turn.actor)->roams;

@@ -22,6 +22,10 @@ const struct behaviour *behaviour_of(const struct task_class *class);
 bool process_stands(const struct task_class *class);
 bool process_sifts(const struct task_class *class);
 
+/* Does what runs, a turn or a task, go on on this thread after each of its waits,
+   until it ends? False also if nothing runs that may wait. */
+bool process_stays(const struct local *local);
+
 /* May this turn go on on another worker after a wait, and what stands for it in
    the queues then? */
 bool process_may_move(const struct local *local);

@@ -72,8 +72,10 @@ static struct thread_record *reuse_record(void)
 
 	for (; record; record = record->next) {
 		/* [T4] pairs with give_record_back() */
-		if (AO_compare_and_swap_acquire(&record->xin_use, 0, 1))
+		if (AO_compare_and_swap_acquire(&record->xin_use, 0, 1)) {
+			record->tenancy++;
 			return record;
+		}
 	}
 	return NULL;
 }

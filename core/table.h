@@ -46,6 +46,7 @@ struct thread_record {
 	struct park *park; /* where it sleeps instead of on the futex, or NULL;
 	                      written before a wait begins, by the owner */
 	unsigned shard;
+	unsigned tenancy;     /* the owner's: how many threads had it before */
 	struct site *outside; /* the owner's: calls that it has stepped out of,
 	                         the last one first; see site.c */
 	AO_t xin_use;

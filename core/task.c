@@ -292,28 +292,12 @@ void job_release(struct engine *engine, uint32_t number)
 
 /* ---- running ---- */
 
-/*
- * By a call, or because the actor whose handler made it is being stopped: that
- * one waits, so this is the life that made the group. It may wait for a worker
- * that runs us, so it cannot be the one to tell.
- */
-static inline bool is_cancelled(const struct rota_task_group *group)
-{
-	const struct actor *actor = group->actor;
-
-	/* Relaxed, as the next: one that starts as it is cancelled has started
-	   before. */
-	return AO_load(&group->xcancelled) != 0 ||
-	       (unlikely(actor != NULL) &&
-		AO_load(&actor->xsignal) & (SIGNAL_STOP | SIGNAL_ENGINE));
-}
-
 static inline bool may_start(const struct local *local,
 			     const struct rota_task_group *group)
 {
-	/* Relaxed: as above. */
+	/* Relaxed: one that starts as the engine stops has started before. */
 	return likely(AO_load(&local->engine->xstate) == ENGINE_RUNS &&
-		      !(group && is_cancelled(group)));
+		      !(group && task_group_is_cancelled(group)));
 }
 
 static inline int call(struct local *local, struct job *job, void *argument)
@@ -477,7 +461,7 @@ int rota_task_is_cancelled(void)
 	if (job && AO_load(&local->engine->xstate) != ENGINE_RUNS)
 		return 1;
 	for (; job; job = job_around(job)) {
-		if (job->group && is_cancelled(job->group))
+		if (job->group && task_group_is_cancelled(job->group))
 			return 1;
 		/* Relaxed: as above. */
 		if (is_large(job) &&

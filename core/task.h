@@ -15,6 +15,7 @@
 
 #include <rota/task.h>
 
+#include "core/actor.h"
 #include "mailbox/waiters.h"
 #include "sched/memory.h"
 #include "sched/spin.h"
@@ -97,6 +98,24 @@ void job_release_joiners(struct engine *engine, uint32_t number);
 void job_release(struct engine *engine, uint32_t number);
 
 /* ---- core/task_group.c ---- */
+
+/*
+ * By a call, or because the actor whose handler made it is being stopped: that
+ * one waits, so this is the life that made the group. It may wait for a worker
+ * that runs us, so it cannot be the one to tell. A group that destroy() made is
+ * not: a stop ends what handlers do.
+ */
+static inline bool task_group_is_cancelled(const struct rota_task_group *group)
+{
+	const struct actor *actor = group->actor;
+
+	/* Relaxed, as the next: one that starts as it is cancelled has started
+	   before. The actor was at its end, or not, when the group was made. */
+	return AO_load(&group->xcancelled) != 0 ||
+	       (unlikely(actor != NULL) &&
+		AO_load(&actor->xsignal) & (SIGNAL_STOP | SIGNAL_ENGINE) &&
+		!actor_is_at_end(actor));
+}
 
 /* A task of the group has ended, on this worker. */
 void task_group_leave(struct local *local, struct rota_task_group *group);

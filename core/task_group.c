@@ -33,24 +33,52 @@
  *             Read-modify-writes of a task that is not stolen: 1, out of the
  *             nest. Of one that is: 3 (thieves' lock, nest, xothers), and what
  *             a wait takes.
+ * No memory:  a wait needs a stack for what the worker does meanwhile. If there
+ *             is none it runs its group's tasks with less room, and then says
+ *             -ENOMEM. The maker cannot return, for tasks write to its stack;
+ *             what it can do is cancel the group and wait again, and that ends:
+ *              - What of the group is in the maker's nest is passed over at
+ *                once, on the stack that waits: that takes no room.
+ *              - What was queued elsewhere, or has started, needs its worker to
+ *                come by. Those that stand here in waits of their own have their
+ *                stacks; but what ends these waits may be anything that is
+ *                queued here, and that needs one. So the wait of a cancelled
+ *                group takes a stack beyond the limit: its worker goes on as if
+ *                there were no limit, and so does any other that such a wait
+ *                would hold up. What else runs there gets -ENOMEM from its
+ *                waits as before, and can do the same. So a started task is held
+ *                up by itself only, or by whoever does not cancel.
+ *              - So each cancelled group that is being waited for takes a stack
+ *                more than the limit allows, at most, and only if some of it has
+ *                been taken up elsewhere: a chain of calls that runs into the
+ *                limit comes back without any. One reserved stack per worker
+ *                would not do: what runs on it may come to the same point.
+ *              - If the kernel has no stack either, the thread looks again each
+ *                millisecond: others may end the tasks, or give memory back.
  * Rejected:   one shared count (2 more per task); running any task while
  *             waiting (the maker may wait for long when its own tasks are done,
  *             and stacks get deep); a wait that is cancelled while tasks run
  *             (they write to their maker's stack).
  * Invariants: I1 own + count = tasks that have not ended.
  *             I2 is_waiting <=> own is 0 and will stay so.
- *             own and is_waiting belong to the thread of the maker's worker.
+ *             own and is_waiting belong to the thread of the maker's worker, if
+ *             the maker stays there: a task does, and a turn, but for one of an
+ *             actor that goes on anywhere. That one may have submitted here and
+ *             wait there: its groups have no such thread (`local` is NULL), all
+ *             change xothers, and own stays 0.
  * Orderings:  [TG1] the changes of xothers, and looks at it by the maker: what
  *             a task did is seen after the wait.
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include <rota/task.h>
 
 #include "core/await.h"
 #include "core/chain.h"
 #include "core/engine.h"
+#include "core/process.h"
 
 #define GROUP_WAITING ((AO_t)1)
 #define GROUP_ENDING ((AO_t)2)
@@ -130,13 +158,29 @@ void task_group_leave(struct local *local, struct rota_task_group *group)
 
 /* ---- making and filling ---- */
 
-/* Whom only one can be at a time: a stack of a worker, or a thread. */
+/* Whom only one can be at a time: a stack of a worker, or a thread's record. */
 static inline void *maker_here(void)
 {
 	struct local *local = local_here();
 
 	return local ? (void *)local->worker.stack
 		     : (void *)thread_record_here();
+}
+
+/*
+ * A task that runs on the stack of who waits for it is another job; and a record
+ * goes from one thread to the next.
+ */
+static inline bool is_maker(const struct local *local,
+			    const struct rota_task_group *group)
+{
+	void *maker = maker_here();
+
+	if (unlikely(group->maker != maker))
+		return false;
+	if (likely(local != NULL))
+		return group->outer == local->turn.job;
+	return group->tenancy == ((struct thread_record *)maker)->tenancy;
 }
 
 int rota_task_group_init(struct rota_task_group *group, rota_engine *handle)
@@ -150,9 +194,10 @@ int rota_task_group_init(struct rota_task_group *group, rota_engine *handle)
 	group->engine = site.engine;
 	group->place =
 		id_make(site.engine->number, 0, site.engine->first_generation);
-	group->local = site.local;
+	group->local = site.local && process_stays(local) ? local : NULL;
 	group->maker = maker_here();
 	group->outer = local ? local->turn.job : NULL;
+	group->tenancy = local ? 0 : site.record->tenancy;
 	group->actor = local && local->turn.self != ROTA_NONE
 			       ? local->turn.actor
 			       : NULL;
@@ -251,21 +296,40 @@ void rota_task_group_cancel(struct rota_task_group *group)
 
 /* ---- running the group's tasks on the waiting stack ---- */
 
-static inline bool has_room(const struct worker *worker)
+/* The part of a stack that a task still has that is run there: a half; or a
+   quarter where there are no others. */
+#define ROOM 2
+#define ROOM_IN_NEED 4
+
+static inline bool has_room(const struct worker *worker, size_t part)
 {
 	const char *here = __builtin_frame_address(0);
 	const struct stack *stack = worker->stack;
 
-	return (size_t)(here - stack->low) > stack->size / 2;
+	return (size_t)(here - stack->low) > stack->size / part;
 }
 
 static inline void run_forked(struct local *local,
-			      struct rota_task_group *group)
+			      struct rota_task_group *group, size_t part)
 {
 	struct worker *worker = &local->worker;
 
-	while (group->own > 0 && has_room(worker) &&
+	while (group->own > 0 && has_room(worker, part) &&
 	       !worker_should_make_way(worker)) {
+		struct task *task = nest_take(&worker->nest, (AO_t)group);
+
+		if (!task)
+			return;
+		task->class->run(task, worker);
+	}
+}
+
+/* The group is cancelled: its tasks are passed over, which takes no stack. */
+static void skip_forked(struct local *local, struct rota_task_group *group)
+{
+	struct worker *worker = &local->worker;
+
+	while (group->own > 0) {
 		struct task *task = nest_take(&worker->nest, (AO_t)group);
 
 		if (!task)
@@ -378,10 +442,21 @@ static int begin(struct site *site, struct rota_task_group *group,
 	while (error == -ECANCELED) {
 		*is_stopped = true;
 		rota_task_group_cancel(group);
+		await->insists = true;
 		wait_clear(await->wait);
 		error = await_begin(await, within, site);
 	}
 	return error == -EAGAIN ? -EDEADLK : error;
+}
+
+/* None of its tasks starts any more; nor if the engine is gone for all but the
+   last of them. */
+static bool is_to_end(const struct site *site,
+		      const struct rota_task_group *group)
+{
+	/* Relaxed: a stop that is seen the next time is seen in time. */
+	return !site->engine || AO_load(&site->engine->xstate) != ENGINE_RUNS ||
+	       task_group_is_cancelled(group);
 }
 
 static int wait_for_others(struct site *site, struct rota_task_group *group,
@@ -392,7 +467,8 @@ static int wait_for_others(struct site *site, struct rota_task_group *group,
 	int error;
 
 	do {
-		await = (struct await){.edge = EDGE_NONE};
+		await = (struct await){.edge = EDGE_NONE,
+				       .insists = is_to_end(site, group)};
 		error = begin(site, group, &await, within, &is_stopped);
 		if (error)
 			break;
@@ -428,8 +504,7 @@ static int conclude(struct rota_task_group *group, int *failure)
 	return skipped ? -ECANCELED : 0;
 }
 
-static __attribute__((noinline)) int wait_slowly(struct rota_task_group *group,
-						 int64_t within)
+static int wait_in_site(struct rota_task_group *group, int64_t within)
 {
 	struct site site;
 	int error;
@@ -448,19 +523,53 @@ static __attribute__((noinline)) int wait_slowly(struct rota_task_group *group,
 	return error;
 }
 
+/* No stack is left that the worker could go on with. */
+static int wait_without_stack(struct rota_task_group *group, int64_t within)
+{
+	uint64_t deadline = clock_deadline(clock_ns(), within);
+	struct local *local = local_here();
+	int error = -ENOMEM;
+
+	if (local && local->turn.job && within == ROTA_FOREVER &&
+	    group->local == local)
+		run_forked(local, group, ROOM_IN_NEED);
+	while (!is_complete(group)) {
+		if (error != -ENOMEM || !task_group_is_cancelled(group))
+			return error;
+		/* Nor has the kernel any, whatever the limit. */
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		error = wait_in_site(group, clock_left(clock_ns(), deadline));
+	}
+	return 0;
+}
+
+static __attribute__((noinline)) int
+wait_slowly(struct local *local, struct rota_task_group *group, int64_t within)
+{
+	int error;
+
+	if (local && group->local == local && task_group_is_cancelled(group)) {
+		skip_forked(local, group);
+		if (is_complete(group))
+			return 0;
+	}
+	error = wait_in_site(group, within);
+	return error == -ENOMEM ? wait_without_stack(group, within) : error;
+}
+
 int rota_task_group_wait(struct rota_task_group *group, int64_t within,
 			 int *failure)
 {
 	struct local *local = local_here();
 	int error;
 
-	if (unlikely(group->maker != maker_here()))
+	if (unlikely(!is_maker(local, group)))
 		return -EPERM;
 	if (likely(local && local->turn.job && within == ROTA_FOREVER &&
 		   group->local == local))
-		run_forked(local, group);
+		run_forked(local, group, ROOM);
 	if (unlikely(!is_complete(group))) {
-		error = wait_slowly(group, within);
+		error = wait_slowly(local, group, within);
 		if (error)
 			return error;
 	}

@@ -13,7 +13,7 @@ bool budget_take(struct budget *budget, size_t bytes)
 	for (;;) {
 		AO_t seen;
 
-		if (bytes > budget->limit - used)
+		if (used > budget->limit || bytes > budget->limit - used)
 			return false;
 		/* Relaxed: a sum; what is mapped travels by other ways. */
 		seen = AO_fetch_compare_and_swap(&budget->xused, used,
@@ -22,6 +22,13 @@ bool budget_take(struct budget *budget, size_t bytes)
 			return true;
 		used = seen; /* another one took or gave */
 	}
+}
+
+void budget_overdraw(struct budget *budget, size_t bytes)
+{
+	if (budget_is_limited(budget))
+		/* Relaxed: see budget_take(). */
+		AO_fetch_and_add(&budget->xused, (AO_t)bytes);
 }
 
 void budget_give(struct budget *budget, size_t bytes)

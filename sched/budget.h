@@ -27,6 +27,9 @@ static inline bool budget_is_limited(const struct budget *budget)
 /* Take so many bytes, or none. The caller may have a smaller wish then; else
    it calls budget_refuse(). */
 bool budget_take(struct budget *budget, size_t bytes);
+
+/* Take them in any case, beyond the limit too: for what ends what holds more. */
+void budget_overdraw(struct budget *budget, size_t bytes);
 void budget_give(struct budget *budget, size_t bytes);
 
 /* Somebody gets -ENOMEM because of the limit. */

@@ -94,6 +94,10 @@ void stack_pool_fini(struct stack_pool *pool);
    out. */
 struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache);
 
+/* The same, but the budget does not matter: NULL if mappings ran out only. */
+struct stack *stack_get_beyond(struct stack_pool *pool,
+			       struct stack_cache *cache);
+
 /*
  * Put a stack back. Keeps a few per worker and a few hundred per pool warm;
  * beyond these the pages are given back to the kernel.

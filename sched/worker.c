@@ -395,6 +395,16 @@ int worker_prepare_block(struct worker *worker)
 	return worker->spare ? 0 : -ENOMEM;
 }
 
+int worker_prepare_block_beyond(struct worker *worker)
+{
+	if (!worker->spare) {
+		worker->spare = stack_get_beyond(&worker->crew->stacks,
+						 &worker->stacks);
+		worker->spare_has_loop = false;
+	}
+	return worker_prepare_block(worker);
+}
+
 /* Until somebody resumes this stack. */
 static inline void leave_standing(struct worker *worker)
 {

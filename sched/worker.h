@@ -328,6 +328,12 @@ enum worker_step worker_step(struct worker *worker);
 int worker_prepare_block(struct worker *worker);
 
 /*
+ * Likewise, but a limit on memory does not matter. For a wait that has to be
+ * gone through with: one that cannot be given up, and frees what it holds.
+ */
+int worker_prepare_block_beyond(struct worker *worker);
+
+/*
  * Leave this stack until its wait has ended (wait of worker->stack, begun by
  * the caller), or until @deadline_ns (CLOCK_NEVER: none), which ends it with
  * -ETIMEDOUT. Needs worker_prepare_block(). In the hand. Returns on the same OS

@@ -7,6 +7,7 @@
  * The upper rows of the search tree are tasks, one per square that is free;
  * below that a plain recursion is cheaper. No actor is needed.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,6 +57,23 @@ static unsigned long count(const struct board *b)
 	return n_ways;
 }
 
+/*
+ * Until all have ended: they write to the caller's stack, so it may not return
+ * before, whatever happens. The first failure of a task is the group's.
+ */
+static int await_all(struct rota_task_group *group)
+{
+	int failure = 0;
+	int error = rota_task_group_wait(group, ROTA_FOREVER, &failure);
+
+	if (error == -ENOMEM) {
+		/* No stack to wait with: then nothing more is to start. */
+		rota_task_group_cancel(group);
+		rota_task_group_wait(group, ROTA_FOREVER, NULL);
+	}
+	return error ? error : failure;
+}
+
 /* A task: its result goes where its parent waits for it. */
 static int solve(void *argument)
 {
@@ -69,8 +87,9 @@ static int solve(void *argument)
 		*b->n_ways = count(b);
 		return 0;
 	}
-	if (rota_task_group_init(&group, NULL) != 0)
-		return -1;
+	error = rota_task_group_init(&group, NULL);
+	if (error)
+		return error;
 	for (squares = free_squares(b); squares && !error;
 	     squares &= squares - 1) {
 		struct board next = place(b, squares & -squares, &n_ways[i++]);
@@ -78,8 +97,7 @@ static int solve(void *argument)
 		error = rota_task_group_submit(&group, solve, &next,
 					       sizeof(next));
 	}
-	/* Also after an error: the tasks write to our stack. */
-	wait = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	wait = await_all(&group); /* also after an error */
 	for (*b->n_ways = 0; i > 0; i--)
 		*b->n_ways += n_ways[i - 1];
 	return error ? error : wait;
@@ -97,7 +115,7 @@ int main(int argc, char **argv)
 	unsigned long n_ways = 0;
 	struct board empty = {.n = n, .n_ways = &n_ways};
 	rota_engine *engine;
-	int error, failure = 0;
+	int error;
 
 	config.workers = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
 	engine = rota_start(&config);
@@ -108,10 +126,9 @@ int main(int argc, char **argv)
 		error = rota_task_group_submit(&group, solve, &empty,
 					       sizeof(empty));
 	if (!error)
-		error = rota_task_group_wait(&group, ROTA_FOREVER, &failure);
-	if (error || failure) {
-		fprintf(stderr, "queens: %s\n",
-			rota_strerror(error ? error : failure));
+		error = await_all(&group);
+	if (error) {
+		fprintf(stderr, "queens: %s\n", rota_strerror(error));
 		return 1;
 	}
 	printf("%u queens: %lu ways\n", n, n_ways);

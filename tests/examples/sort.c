@@ -8,6 +8,7 @@
  * two as well: the middle of the longer run splits the shorter one by binary
  * search, and what lies below does not depend on what lies above.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,7 +77,13 @@ static int fork_both(rota_task_function *run, const void *one, const void *two,
 	error = rota_task_group_submit(&group, run, one, length);
 	if (!error)
 		error = rota_task_group_submit(&group, run, two, length);
+	/* Also after an error, until they have ended: they use our arrays. */
 	wait = rota_task_group_wait(&group, ROTA_FOREVER, &failure);
+	if (wait == -ENOMEM) {
+		/* No stack to wait with: then nothing more is to start. */
+		rota_task_group_cancel(&group);
+		rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	}
 	if (error || wait)
 		return error ? error : wait;
 	return failure;

@@ -70,3 +70,18 @@ Test(budget, holds_among_threads)
 	cr_assert(budget_take(&shared, 2 * EACH));
 	cr_assert(!budget_take(&shared, 1));
 }
+
+/* What was taken in any case keeps others from taking until it is given back. */
+Test(budget, overdrawn_gives_nothing)
+{
+	struct budget budget = {.limit = 100};
+
+	cr_assert(budget_take(&budget, 90));
+	budget_overdraw(&budget, 50);
+	cr_assert(!budget_take(&budget, 1));
+	budget_give(&budget, 90);
+	cr_assert(!budget_take(&budget, 51));
+	cr_assert(budget_take(&budget, 50));
+	cr_assert(!budget_take(&budget, 1));
+	budget_overdraw(NULL, 1); /* no limit */
+}

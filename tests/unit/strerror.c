@@ -25,6 +25,13 @@ Test(strerror, knows_every_error_by_words_of_its_own)
 	}
 }
 
+/* Tasks, engines and groups give these, too. */
+Test(strerror, speaks_of_no_actor_where_it_may_be_another)
+{
+	cr_assert_null(strstr(rota_strerror(-ESRCH), "actor"));
+	cr_assert_null(strstr(rota_strerror(-ECANCELED), "actor"));
+}
+
 Test(strerror, does_not_mind_the_sign)
 {
 	for (size_t i = 0; i < N_ERRORS; i++)

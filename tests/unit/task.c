@@ -495,6 +495,19 @@ Test(task, old_names_stay_used_up, .timeout = HANG)
 	engine_stop();
 }
 
+static int look_for_engine(void *argument)
+{
+	(void)argument;
+	return rota_self_engine() == engine;
+}
+
+Test(task, knows_its_engine, .timeout = HANG)
+{
+	engine_start(1);
+	expect_join(submit(look_for_engine, NULL, 0), 1);
+	engine_stop();
+}
+
 /* ---- cancelling and forgetting ---- */
 
 /* One worker that is busy, so that nothing else starts. */

@@ -3,6 +3,7 @@
  * task_group - tasks that somebody waits for: all of them, and once
  */
 #include <rota/task.h>
+#include <rota/wait.h>
 
 #include "tests/unit/support.h"
 
@@ -258,6 +259,81 @@ Test(task_group, waits_for_what_its_tasks_put_in, .timeout = HANG)
 	}
 }
 
+/* ---- made by a turn that goes on anywhere ---- */
+
+#define N_MOVERS 8
+#define N_SINKS 4
+
+/* The movers' tasks, and messages to sinks that have no room, in between. */
+struct moving {
+	rota_id sinks[N_SINKS];
+	struct tally n_groups;
+	struct tally n_moved;
+	struct tally n_cheap; /* groups that are counted without atomics */
+	struct tally n_wrong;
+};
+
+static int act_for_a_moment(void *arg)
+{
+	for (int i = 0; i < 3000; i++)
+		(void)tally_of(arg);
+	return 0;
+}
+
+static int act_move_and_wait(void *arg)
+{
+	struct moving *m = arg;
+	struct rota_task_group group;
+	long thread = thread_number();
+	struct tally n = {0};
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < 40 && !error; i++)
+		error = put(&group, count_one, &n);
+	tally_add(&m->n_cheap, !error && group.local != NULL);
+	for (int i = 0; i < N_SINKS && !error; i++)
+		error = puppet_act(m->sinks[i], act_for_a_moment, &m->n_wrong);
+	if (thread != thread_number())
+		tally_add(&m->n_moved, 1);
+	if (rota_task_group_wait(&group, ROTA_FOREVER, NULL) || error ||
+	    tally_of(&n) != 40)
+		tally_add(&m->n_wrong, 1);
+	tally_add(&m->n_groups, 1);
+	return 0;
+}
+
+/* The worker that it leaves still runs some of the tasks. */
+Test(task_group, its_maker_may_move, .timeout = HANG)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	size_t rounds = SIZED(200, 50);
+	struct moving m = {.sinks = {0}};
+	rota_id movers[N_MOVERS];
+
+	engine_start(2);
+	for (int i = 0; i < N_SINKS; i++)
+		m.sinks[i] = puppet_spawn(NULL, 1);
+	options.flags = ROTA_ANYWHERE;
+	for (int i = 0; i < N_MOVERS; i++)
+		movers[i] = rota_spawn(engine, &puppet_behaviour,
+				       &(struct puppet){NULL}, &options);
+	for (size_t k = 0; k < rounds; k++)
+		for (int i = 0; i < N_MOVERS; i++)
+			ACTS(movers[i], act_move_and_wait, &m);
+	quiesce();
+	cr_assert_eq(tally_of(&m.n_groups), rounds * N_MOVERS);
+	cr_assert_eq(tally_of(&m.n_wrong), 0);
+	cr_assert_gt(tally_of(&m.n_moved), 0);
+	/* A lost count is too rare to wait for, so this looks inside; turns that
+	   stay on their thread have it cheaper. */
+	cr_assert_eq(tally_of(&m.n_cheap), 0);
+	ACTS(puppet_spawn(NULL, 0), act_move_and_wait, &m);
+	quiesce();
+	cr_assert_eq(tally_of(&m.n_cheap), 1);
+	cr_assert_eq(tally_of(&m.n_wrong), 0);
+	engine_stop();
+}
+
 /* ---- large arguments ---- */
 
 struct large {
@@ -372,6 +448,137 @@ Test(task_group, cancelled_starts_no_more_and_tells_the_others, .timeout = HANG)
 	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, &failure), 0);
 	cr_assert_eq(tally_of(&n), 1);
 	engine_stop();
+}
+
+/* ---- out of memory ---- */
+
+/* What becomes of waits that are told so, and then cancel. */
+struct shortage {
+	struct tally n_short;
+	struct tally n_ended;
+	struct tally n_waited; /* stacks left by waits that had cancelled */
+	struct tally n_stuck;  /* waits that cancelled, and never ended */
+	struct tally n_ran;
+};
+
+/* Nobody may return from where tasks still write to. */
+static int wait_or_cancel(struct rota_task_group *group, struct shortage *s)
+{
+	int failure = 0;
+	int error = rota_task_group_wait(group, ROTA_FOREVER, &failure);
+	uint64_t waits;
+
+	if (error == -ENOMEM) {
+		tally_add(&s->n_short, 1);
+		waits = counters().waits;
+		rota_task_group_cancel(group);
+		error = rota_task_group_wait(group, ROTA_FOREVER, &failure);
+		tally_add(&s->n_waited, counters().waits - waits);
+	}
+	if (error == -ENOMEM) {
+		tally_add(&s->n_stuck, 1);
+		for (;;)
+			nap();
+	}
+	return error ? error : failure;
+}
+
+struct descent {
+	struct shortage *shortage;
+	long left;
+	long *depth; /* lies on the stack of the task above */
+};
+
+/* Waits on its stack, of which each has some hundred, and then on more. */
+static int descend(void *argument)
+{
+	struct descent *d = argument;
+	long below = 0;
+	struct descent next = {d->shortage, d->left - 1, &below};
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (d->left == 0 || error)
+		return error;
+	error = rota_task_group_submit(&group, descend, &next, sizeof(next));
+	if (!error)
+		error = wait_or_cancel(&group, d->shortage);
+	*d->depth = below + 1;
+	return error;
+}
+
+static void run_into_the_limit(unsigned workers)
+{
+	struct rota_config config = test_config(workers);
+	struct shortage s = {.n_short = {0}};
+	long depth = 0;
+	struct descent first = {&s, 1000000, &depth};
+	rota_task task;
+	int result = 0;
+
+	config.memory = (size_t)14 << 20;
+	engine = engine_make(&config);
+	cr_assert_eq(
+		rota_task_submit(engine, descend, &first, sizeof(first), &task),
+		0);
+	AWAIT(tally_of(&s.n_stuck) ||
+	      rota_task_join(task, ROTA_MS(1), &result) == 0);
+	cr_assert_eq(tally_of(&s.n_stuck), 0);
+	cr_assert_gt(tally_of(&s.n_short), 0);
+	cr_assert_eq(result, -ECANCELED);
+	cr_assert_gt(depth, 100);
+	/* All is queued here: it is passed over, on the stack that waits. */
+	cr_assert(workers > 1 || tally_of(&s.n_waited) == 0);
+	engine_stop();
+}
+
+Test(task_group, a_wait_without_memory_ends_once_cancelled, .timeout = HANG)
+{
+	run_into_the_limit(1);
+	run_into_the_limit(2);
+	run_into_the_limit(4);
+}
+
+static int sleep_a_little(void *argument)
+{
+	struct shortage *s = pointer_in(argument);
+
+	tally_add(&s->n_ran, 1);
+	(void)rota_sleep(ROTA_MS(2));
+	return 0;
+}
+
+static int act_sleepers(void *arg)
+{
+	struct shortage *s = arg;
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < 200 && !error; i++)
+		error = put(&group, sleep_a_little, s);
+	wait_or_cancel(&group, s);
+	tally_add(&s->n_ended, 1);
+	return 0;
+}
+
+#define N_SHORT 100
+
+/* Handlers that hold all stacks, with tasks that stand on some of them. */
+Test(task_group, handlers_without_memory_end_once_cancelled, .timeout = HANG)
+{
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct rota_config config = test_config(workers);
+		struct shortage s = {.n_short = {0}};
+
+		config.memory = (size_t)16 << 20;
+		engine = engine_make(&config);
+		for (int i = 0; i < N_SHORT; i++)
+			ACTS(puppet_spawn(NULL, 0), act_sleepers, &s);
+		AWAIT(tally_of(&s.n_stuck) || tally_of(&s.n_ended) == N_SHORT);
+		cr_assert_eq(tally_of(&s.n_stuck), 0);
+		cr_assert_gt(tally_of(&s.n_short), 0);
+		engine_stop();
+	}
 }
 
 /* ---- time ---- */
@@ -495,6 +702,11 @@ Test(task_group, actors_run_beside_a_long_wait, .timeout = HANG)
 
 /* ---- who may wait ---- */
 
+struct stuck_group {
+	struct rota_task_group group;
+	int result;
+};
+
 static int wait_for_it(void *argument)
 {
 	return rota_task_group_wait(pointer_in(argument), ROTA_FOREVER, NULL);
@@ -510,6 +722,73 @@ Test(task_group, only_its_maker_waits, .timeout = HANG)
 	cr_assert_eq(rota_task_group_init(&group, engine), 0);
 	cr_assert_eq(run_task(wait_for_it, &group), -EPERM);
 	cr_assert_eq(rota_task_group_wait(&group, ROTA_FOREVER, NULL), 0);
+	engine_stop();
+}
+
+struct owned_group {
+	struct rota_task_group *group;
+	int *result;
+};
+
+static int wait_for_own(void *argument)
+{
+	struct owned_group *o = argument;
+
+	*o->result = rota_task_group_wait(o->group, ROTA_FOREVER, NULL);
+	return 0;
+}
+
+static int make_and_wait(void *argument)
+{
+	struct rota_task_group group;
+	struct owned_group o = {&group, pointer_in(argument)};
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = rota_task_group_submit(&group, wait_for_own, &o,
+					       sizeof(o));
+	return error ? error : rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+/* Not even one that runs on the stack of its maker. */
+Test(task_group, no_member_waits_for_its_own, .timeout = HANG)
+{
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		int result = 0;
+
+		engine_start(workers);
+		cr_assert_eq(run_task(make_and_wait, &result), 0);
+		cr_assert_eq(result, -EPERM);
+		engine_stop();
+	}
+}
+
+static void *thread_makes(void *arg)
+{
+	struct stuck_group *g = arg;
+
+	g->result = rota_task_group_init(&g->group, engine);
+	return NULL;
+}
+
+static void *thread_takes_over(void *arg)
+{
+	struct stuck_group *g = arg;
+
+	g->result = rota_task_group_wait(&g->group, ROTA_FOREVER, NULL);
+	return NULL;
+}
+
+/* It may have the first one's place in the engine's list of threads. */
+Test(task_group, a_later_thread_is_not_its_maker, .timeout = HANG)
+{
+	struct stuck_group g = {.result = 1};
+
+	engine_start(1);
+	thread_join(thread_start(thread_makes, &g));
+	cr_assert_eq(g.result, 0);
+	thread_join(thread_start(thread_takes_over, &g));
+	cr_assert_eq(g.result, -EPERM);
 	engine_stop();
 }
 
@@ -575,6 +854,49 @@ Test(task_group, a_stopped_actor_waits_for_its_tasks, .timeout = HANG)
 	cr_assert_eq(s.result, 0); /* all ran, told that they are cancelled */
 	cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
 	engine_stop();
+}
+
+static struct stopped at_the_end;
+
+static void group_destroy(void *state)
+{
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	(void)state;
+	for (int i = 0; i < 10 && !error; i++)
+		error = put(&group, count_one, &at_the_end.n);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	at_the_end.result = error;
+}
+
+static const struct rota_behaviour group_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "group",
+	.state_size = sizeof(struct puppet),
+	.handle = puppet_handle,
+	.destroy = group_destroy,
+};
+
+/* What has ended the actor ends its handler's waits, and no others. */
+Test(task_group, runs_in_destroy_after_a_stop, .timeout = HANG)
+{
+	for (int by_itself = 0; by_itself < 2; by_itself++) {
+		rota_id id;
+
+		engine_start(2);
+		at_the_end = (struct stopped){.result = 1};
+		id = spawn(&group_behaviour, &(struct puppet){NULL}, 0);
+		if (by_itself)
+			ACTS(id, act_self_stop, NULL);
+		else
+			cr_assert_eq(rota_actor_stop(id), 0);
+		cr_assert_eq(rota_join(id, PATIENCE, NULL), 0);
+		cr_assert_eq(at_the_end.result, 0);
+		cr_assert_eq(tally_of(&at_the_end.n), 10);
+		engine_stop();
+	}
 }
 
 static void *thread_waits(void *arg)

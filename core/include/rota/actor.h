@@ -149,7 +149,8 @@ enum rota_spawn_flag {
  * so, by rota_blocking_begin(): then nobody watches it meanwhile; without it the
  * monitor ticks and reports it as stuck.
  *
- * Context: a handler or any thread; never waits, but for a thread to be made.
+ * Context: a handler, a task or any thread; never waits, but for a thread to be
+ *          made.
  * Errors (in the id): -EINVAL (also options.cpu without a thread to be bound, or
  *          a group and ROTA_OWN_THREAD), -E2BIG (options of a newer library),
  *          -ENOMEM, -ESHUTDOWN (the engine is stopping), -EAGAIN or -EMFILE (no
@@ -179,7 +180,8 @@ ROTA_API rota_id rota_spawn(rota_engine *engine,
  * it up. Thread-locals do not survive the call then, their addresses must not be
  * kept across it, and no lock of a thread may be held. All sends and casts alike.
  *
- * Context: a handler (its turn waits) or any thread (the thread waits).
+ * Context: a handler (its turn waits), a task (likewise) or any thread (the
+ *          thread waits).
  * Errors:  -ESRCH no such actor; -ESHUTDOWN it is closing; -ENOMEM; -EINVAL
  *          (@tag); -EMSGSIZE (@length); -EDEADLK a handler's send to its own
  *          full mailbox (the message in hand counts: with capacity 1 it is
@@ -245,7 +247,8 @@ ROTA_API int rota_send_urgent(rota_id to, unsigned tag, const void *payload,
  * The general form of the sends that copy: the receiver sees one payload of
  * @head_length + @tail_length bytes, the tail right behind the head.
  *
- * Context: a handler (its turn waits) or any thread (the thread waits).
+ * Context: a handler (its turn waits), a task (likewise) or any thread (the
+ *          thread waits).
  * Errors:  those of rota_send(), and -ETIMEDOUT, -EAGAIN. -EMSGSIZE if the sum
  *          is over ROTA_MAX_PAYLOAD, also where it would overflow a size_t;
  *          -EINVAL for other flags.
@@ -301,7 +304,7 @@ ROTA_API rota_id rota_sender(void);
 /* The deadline of the message in hand; never, if it has none, or outside. */
 ROTA_API rota_deadline rota_deadline_here(void);
 
-/* The engine that runs this handler; NULL outside. */
+/* The engine that runs this handler, or this task; NULL outside. */
 ROTA_API rota_engine *rota_self_engine(void);
 
 /**
@@ -388,7 +391,7 @@ ROTA_API int rota_self_drain(void);
  * that, or after it was stopped while it ran. Returns at once; rota_join()
  * waits.
  *
- * Context: a handler or any thread; never waits.
+ * Context: a handler, a task or any thread; never waits.
  * Return:  0 (also when it is ending already); -ESRCH.
  */
 ROTA_API int rota_actor_stop(rota_id id);
@@ -477,7 +480,8 @@ struct rota_exit {
  * returns the actor's destructor has run (unless it was abandoned: that runs
  * when its handler returns).
  *
- * Context: a handler (its turn waits) or any thread (the thread waits).
+ * Context: a handler (its turn waits), a task (likewise) or any thread (the
+ *          thread waits).
  * Errors:  -ETIMEDOUT; -ESRCH there never was such an actor, or its engine is
  *          gone; -EDEADLK an actor waits for itself, directly or through
  *          others' joins (of those in a circle, one is told); -ECANCELED: the

@@ -115,7 +115,12 @@ struct rota_config {
 	                  of 2 MiB, stacks one by one at their full size.
 	                  Who asks for more gets -ENOMEM; the engine's own
 	                  tables (up to 32 MiB) come on top. Less than 8 MiB
-	                  is not enough to start. A piece serves blocks of
+	                  is not enough to start, and with 8 all else is
+	                  -ENOMEM: each of these takes a piece, or two, when
+	                  it is first used: tasks without names (10 MiB in
+	                  all), with names (12), actors and their messages
+	                  (14 beside both). One exception goes beyond the
+	                  limit, see rota_task_group_wait(). A piece serves blocks of
 	                  one size, and does so until the engine ends: what
 	                  a burst of messages has taken is there for the
 	                  next burst, and not for actors, stacks or messages

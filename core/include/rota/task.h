@@ -3,14 +3,18 @@
  * rota/task.h - functions that run once, on any worker: no actors needed
  *
  * A task is a function and a small argument, which is copied. There are two
- * ways to wait for tasks:
+ * ways to wait for tasks, of which the second is for recursion: only the wait
+ * for a group runs what it waits for in place, as a call would. To join by name
+ * keeps a stack and takes a wait per level, about a thousand times as dear:
  *
  *   a name   rota_task_submit() gives one out: join it, cancel it, or forget it
  *   a group  rota_task_group_submit() puts tasks into a group, whose wait
  *            returns when all of them have ended; for divide and conquer
  *
  * A task may do what a handler may: submit tasks, wait for them and for actors,
- * send. While it waits its worker runs something else. Its argument lies in the
+ * send, ask rota_self_engine(). While it waits its worker runs something else.
+ * It inherits no deadline from who submitted it, and no cancellation but as
+ * rota_task_is_cancelled() tells. Its argument lies in the
  * engine's memory, is the task's to change and is gone when the function
  * returns.
  *
@@ -36,7 +40,8 @@
  *		return 0;
  *	}
  *
- * (with the errors of submit and wait looked at, as tests/examples does it).
+ * (without its errors: a failed submit, -ENOMEM from the wait, a failure of a task
+ * below. tests/examples/queens.c and sort.c have the same shape with all of them.)
  */
 #ifndef ROTA_TASK_H
 #define ROTA_TASK_H
@@ -71,7 +76,14 @@ typedef int rota_task_function(void *argument);
  * Tasks without relation to each other may run in any order and at the same
  * time. A task with a name is kept until its result has been taken by
  * rota_task_join(), or rota_task_forget() says that nobody will; an engine
- * holds 8 million such tasks.
+ * holds 8 million such tasks, among which count those without a name whose
+ * argument has more than ROTA_TASK_SMALL bytes, until they have run. Results
+ * that nobody has taken are lost when the engine stops.
+ *
+ * There is no bound on how many are queued but that, and memory: whoever submits
+ * faster than they run gets -ENOMEM in the end, if rota_config.memory says so.
+ * To go on in step with them keep a window of names and join the oldest before
+ * the next submit, or put so many into a group and wait for that.
  *
  * Context: a task, a handler or any thread; never waits.
  * Errors:  -EINVAL, -EMSGSIZE (@length), -ENOMEM, -ESHUTDOWN (the engine is
@@ -91,9 +103,12 @@ ROTA_API int rota_task_submit(rota_engine *engine, rota_task_function *run,
  * result; with that the name is used up.
  *
  * Context: a task, a handler (the turn waits) or any thread (it waits).
- * Errors:  -ECANCELED: it was cancelled before it started, or the engine
- *          stopped first (the name is used up); or the caller's actor is being
- *          stopped. -ESRCH: not a task, or its result was taken before.
+ * Errors:  -ECANCELED: it was cancelled before it started, or the engine was
+ *          stopped before that (the name is used up); or the caller's actor is
+ *          being stopped. -ESRCH: not a task, its result was taken before, or
+ *          the engine is gone; also if it was stopped meanwhile and gave up
+ *          waiting: then the task, or one before it, has not returned, and may
+ *          run still.
  *          -ETIMEDOUT; -EDEADLK: it is the caller; -ENOMEM.
  * Return:  0 or one of the errors above.
  */
@@ -104,7 +119,9 @@ ROTA_API int rota_task_join(rota_task task, int64_t within, int *result);
  *
  * A task that has not started never will, and whoever joins it gets
  * -ECANCELED. One that runs can ask with rota_task_is_cancelled(), and ends as
- * it likes. What a lost argument points to is the caller's again.
+ * it likes: its waits go on until they end by themselves or by their own
+ * deadlines, so who is to be cancelled waits in portions. What a lost argument
+ * points to is the caller's again.
  *
  * Context: a task, a handler or any thread; never waits.
  * Errors:  -ESRCH: not a task, or its result was taken.
@@ -138,7 +155,7 @@ ROTA_API int rota_task_is_cancelled(void);
 /*
  * A number of tasks that somebody waits for. It lies where its maker likes, on
  * the stack for instance, and must stay there until a wait has returned 0 or
- * -ECANCELED; then it is empty and may be used again, or go. The members are
+ * -ECANCELED, and with it all that its tasks write to; then it is empty and may be used again, or go. The members are
  * the engine's alone.
  */
 struct rota_task_group {
@@ -156,6 +173,7 @@ struct rota_task_group {
 	size_t xskipped;
 	size_t xfailure;
 	int is_waiting;
+	unsigned tenancy;
 };
 
 /**
@@ -163,7 +181,8 @@ struct rota_task_group {
  * @engine: NULL: the caller's own, in a task or a handler
  *
  * The caller is the group's maker: only it may wait, from the same call of the
- * same task or handler, or from the same thread.
+ * same task or handler (a task of the group does not pass for it, nor does what
+ * is called in the middle of another task), or from the same thread.
  *
  * Context: a task, a handler or any thread; never waits.
  * Errors:  -EINVAL, -ESRCH, -ENOMEM, -EPERM, as rota_task_submit().
@@ -179,7 +198,10 @@ ROTA_API int rota_task_group_init(struct rota_task_group *group,
  * newest first, and others take oldest first: so a tree of tasks is unfolded
  * depth first by each worker.
  *
- * Context: the maker, or a task of the group; never waits.
+ * Context: the maker, or a task of the group; never waits. Another thread may
+ *          if it knows that the group stays open meanwhile (a task that was
+ *          submitted before has not ended) or that the maker does not wait
+ *          before this has returned; nothing looks.
  * Errors:  as rota_task_submit().
  * Return:  0 or one of the errors above; then nothing has happened.
  */
@@ -200,12 +222,19 @@ ROTA_API int rota_task_group_submit(struct rota_task_group *group,
  * others, and in a handler, the worker goes on with another stack.
  *
  * If the caller's actor is stopped meanwhile the group is cancelled, and the
- * wait goes on until those of its tasks that run have ended.
+ * wait goes on until those of its tasks that run have ended. What destroy()
+ * makes and waits for runs, unless the engine stops.
+ *
+ * -ENOMEM: there is no stack for what else the worker would run. Then call
+ * rota_task_group_cancel() and wait again, without limit: that wait is never
+ * refused. It passes over what has not started, and if some of it runs elsewhere
+ * it takes one stack beyond rota_config.memory. Or give memory back, and wait
+ * again.
  *
  * Context: the maker.
  * Errors:  -ECANCELED: all have ended, and some did not run, for the group was
  *          cancelled or the engine stopped. The group is open still, and to be
- *          waited for again, after: -ETIMEDOUT; -ENOMEM (no stack);
+ *          waited for again, after: -ETIMEDOUT; -ENOMEM (see above);
  *          -EPERM: the caller is not the maker; -EDEADLK: called in a
  *          callback, where nothing may wait; -ESRCH: the engine was stopped
  *          meanwhile, and a task of the group does not return.
@@ -217,8 +246,8 @@ ROTA_API int rota_task_group_wait(struct rota_task_group *group, int64_t within,
 /**
  * rota_task_group_cancel() - start no more tasks of a group
  *
- * Those that run can ask with rota_task_is_cancelled(). To be waited for all
- * the same. The group is usable again after that wait.
+ * Those that run can ask with rota_task_is_cancelled(); their own waits go on, as
+ * with rota_task_cancel(). To be waited for all the same. The group is usable again after that wait.
  *
  * Context: the maker, or a task of the group; never waits.
  */

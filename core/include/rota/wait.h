@@ -16,7 +16,8 @@ ROTA_EXTERN_C_BEGIN
 
 /**
  * rota_sleep() - do nothing for a time
- * @duration: nanoseconds; ROTA_FOREVER: until it is cancelled; 0 or less: none
+ * @duration: nanoseconds; ROTA_FOREVER: until the actor, or the task's engine, is
+ *            stopped; 0 or less: none
  *
  * Never returns 0 early; late by the timing wheel's 16 microseconds, and by
  * what else runs. A handler that should answer messages meanwhile had better
@@ -24,7 +25,7 @@ ROTA_EXTERN_C_BEGIN
  *
  * Context: a handler, a task or any thread, which waits.
  * Errors:  -ECANCELED: the handler's actor is being stopped, or the task's
- *          engine is; -ENOMEM: no stack for what runs meanwhile; -EDEADLK: in
+ *          engine is (to cancel a task does not end its waits); -ENOMEM: no stack for what runs meanwhile; -EDEADLK: in
  *          a callback on a worker, where nothing may wait.
  * Return:  0 when the time is over, or one of the errors above.
  */
