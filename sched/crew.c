@@ -183,18 +183,33 @@ void crew_sit(struct crew *crew, struct worker *worker, unsigned place)
 	crew_say(crew, false, line);
 }
 
+static void put_stack(struct worker *worker, struct stack **stack)
+{
+	if (*stack)
+		stack_put(&worker->crew->stacks, &worker->stacks, *stack);
+	*stack = NULL;
+}
+
+/* No turn stands here, and no thread runs, or it is on its own stack. */
+static void put_stacks(struct worker *worker)
+{
+	put_stack(worker, &worker->stack);
+	put_stack(worker, &worker->spare);
+	put_stack(worker, &worker->retired);
+	stack_cache_flush(&worker->crew->stacks, &worker->stacks);
+}
+
 /*
- * The thread ends: stacks that it kept at hand go back. If it has retired, the
- * monitor is to join it: see sleep_without_tick() for the order.
+ * The thread ends, and has left the last loop for ever: we are on its own stack
+ * again, and may_leave() saw no turn stand on one of the others. All go back:
+ * its slot may be without a thread for good. If it has retired, the monitor is
+ * to join it: see sleep_without_tick() for the order.
  */
 static void shed(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
 
-	if (worker->spare)
-		stack_put(&crew->stacks, &worker->stacks, worker->spare);
-	worker->spare = NULL;
-	stack_cache_flush(&crew->stacks, &worker->stacks);
+	put_stacks(worker);
 	/* Relaxed: its own. */
 	if (AO_load(&worker->xduty) != DUTY_ENDING)
 		return;
@@ -231,7 +246,17 @@ static void *worker_main(void *argument)
 	return NULL;
 }
 
-/* The first stack is made here, so that a thread that runs never fails. */
+/* Before there is a thread, so that one that runs never fails. */
+static int get_first_stack(struct worker *worker)
+{
+	if (!worker->stack)
+		worker->stack =
+			stack_get(&worker->crew->stacks, &worker->stacks);
+	return worker->stack ? 0 : -ENOMEM;
+}
+
+/* The first stack is got here already: an engine that has none for each of its
+   workers does not start. */
 static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 		       unsigned place)
 {
@@ -254,8 +279,7 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 	nest_init(&worker->nest);
 	clockwork_init(&worker->clockwork, crew_now_ns(crew));
 	worker->price = calloc(crew->capacity, 1);
-	worker->stack = stack_get(&crew->stacks, &worker->stacks);
-	if (!worker->price || !worker->stack)
+	if (!worker->price || get_first_stack(worker) != 0)
 		return -ENOMEM;
 	error = park_init(&worker->park);
 	worker->has_park = error == 0;
@@ -265,15 +289,8 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 static void worker_fini(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
-	struct stack_pool *pool = &crew->stacks;
 
-	if (worker->stack)
-		stack_put(pool, &worker->stacks, worker->stack);
-	if (worker->spare)
-		stack_put(pool, &worker->stacks, worker->spare);
-	if (worker->retired)
-		stack_put(pool, &worker->stacks, worker->retired);
-	stack_cache_flush(pool, &worker->stacks);
+	put_stacks(worker);
 	if (worker->has_park)
 		park_fini(&worker->park);
 	free(worker->price);
@@ -400,6 +417,8 @@ int crew_start_worker(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
 
+	if (get_first_stack(worker) != 0)
+		return -ENOMEM; /* the last thread gave its own back */
 	/* Relaxed: nobody else looks before the thread runs. */
 	AO_store(&worker->xended, 0);
 	/* [S2] the thread takes it off again */
@@ -413,6 +432,7 @@ int crew_start_worker(struct worker *worker)
 	AO_store(&worker->xended, 1);
 	/* [S2] as above; the stopper is there still */
 	AO_int_fetch_and_sub1_full(&crew->xpresent);
+	put_stacks(worker);
 	return -EAGAIN;
 }
 

@@ -39,8 +39,8 @@
  *             stack. Huge pages: 2 MiB per waiting turn. MADV_FREE: the memory
  *             of an engine could not be told by its RSS.
  * Budget:     a stack counts at its full size from when it is made until its
- *             pages are given back. Under a limit stacks are made one at a
- *             time, for unused ones would eat it up.
+ *             pages are given back. Under a limit stacks are made, and taken
+ *             from the pool, one at a time: unused ones would eat it up.
  * Orderings:  the spin lock's: what the pool holds, and what the last owner of
  * a stack left in its descriptor.
  */
@@ -283,11 +283,16 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* Under a limit one at a time: what lies unused with one is not to be had for
+   others. */
+static size_t batch(const struct stack_pool *pool, size_t most)
+{
+	return min(most, budget_is_limited(pool->budget) ? 1 : BATCH);
+}
+
 /* What the budget allows of n stacks that have no pages so far. */
 static size_t take_bytes(struct stack_pool *pool, size_t n)
 {
-	if (n > 1 && budget_is_limited(pool->budget))
-		n = 1;
 	if (n == 0 || !budget_take(pool->budget, n * body_size(pool)))
 		return 0;
 	/* Relaxed: a statistic, written under the lock. */
@@ -319,8 +324,8 @@ static struct fresh take_fresh(struct stack_pool *pool)
 	if (!region)
 		return fresh;
 	fresh.first = region->n_made;
-	fresh.n =
-		take_bytes(pool, min(BATCH, region->n_stacks - region->n_made));
+	fresh.n = take_bytes(pool,
+			     batch(pool, region->n_stacks - region->n_made));
 	fresh.n_protected = reserve_protected(pool, fresh.n);
 	region->n_made += fresh.n;
 	pool->n_stacks += fresh.n;
@@ -360,7 +365,7 @@ static bool take_cold_or_fresh(struct stack_pool *pool,
 {
 	if (pool->cold)
 		return take_free(&pool->cold, &pool->n_cold,
-				 take_bytes(pool, min(BATCH, pool->n_cold)),
+				 take_bytes(pool, batch(pool, pool->n_cold)),
 				 cache) > 0;
 	*fresh = take_fresh(pool);
 	return fresh->n > 0 || !pool->fresh;
@@ -374,7 +379,8 @@ static bool refill(struct stack_pool *pool, struct stack_cache *cache)
 	size_t n_stacks;
 
 	spin_lock(&pool->xlock);
-	if (take_free(&pool->free, &pool->n_free, BATCH, cache) == 0)
+	if (take_free(&pool->free, &pool->n_free, batch(pool, BATCH), cache) ==
+	    0)
 		may_grow = take_cold_or_fresh(pool, cache, &fresh);
 	n_stacks = pool->n_stacks;
 	spin_unlock(&pool->xlock);
