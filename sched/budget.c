@@ -13,7 +13,7 @@ bool budget_take(struct budget *budget, size_t bytes)
 	for (;;) {
 		AO_t seen;
 
-		if (bytes > budget->limit - used)
+		if (used > budget->limit || bytes > budget->limit - used)
 			return false;
 		/* Relaxed: a sum; what is mapped travels by other ways. */
 		seen = AO_fetch_compare_and_swap(&budget->xused, used,
@@ -29,6 +29,20 @@ void budget_give(struct budget *budget, size_t bytes)
 	if (budget_is_limited(budget))
 		/* Relaxed: see budget_take(). */
 		AO_fetch_and_add(&budget->xused, (AO_t)0 - bytes);
+}
+
+void budget_exceed(struct budget *budget, size_t bytes)
+{
+	if (budget_is_limited(budget))
+		/* Relaxed: see budget_take(). */
+		AO_fetch_and_add(&budget->xused, bytes);
+}
+
+bool budget_is_exceeded(const struct budget *budget)
+{
+	/* Relaxed: a hint. */
+	return budget_is_limited(budget) &&
+	       AO_load(&budget->xused) > budget->limit;
 }
 
 void budget_refuse(struct budget *budget)

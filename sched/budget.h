@@ -29,6 +29,12 @@ static inline bool budget_is_limited(const struct budget *budget)
 bool budget_take(struct budget *budget, size_t bytes);
 void budget_give(struct budget *budget, size_t bytes);
 
+/* Take them, limit or not: nobody else gets any until as many are given. */
+void budget_exceed(struct budget *budget, size_t bytes);
+
+/* Is more in use than that allows? A hint. */
+bool budget_is_exceeded(const struct budget *budget);
+
 /* Somebody gets -ENOMEM because of the limit. */
 void budget_refuse(struct budget *budget);
 

@@ -246,12 +246,20 @@ static void *worker_main(void *argument)
 	return NULL;
 }
 
-/* Before there is a thread, so that one that runs never fails. */
+/*
+ * Before there is a thread, so that one that runs never fails. A spare one is
+ * called where turns stand still, which may be what keeps the memory in use: it
+ * comes all the same, beyond the budget.
+ */
 static int get_first_stack(struct worker *worker)
 {
+	struct stack_pool *pool = &worker->crew->stacks;
+
 	if (!worker->stack)
 		worker->stack =
-			stack_get(&worker->crew->stacks, &worker->stacks);
+			worker->is_spare
+				? stack_get_beyond(pool, &worker->stacks)
+				: stack_get(pool, &worker->stacks);
 	return worker->stack ? 0 : -ENOMEM;
 }
 
@@ -309,12 +317,12 @@ int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 	if (!worker)
 		return -ENOMEM;
 	memset(worker, 0, crew->options.worker_size);
+	worker->is_spare = is_spare;
 	error = worker_init(crew, worker, number, place);
 	if (error) {
 		worker_fini(worker);
 		return error;
 	}
-	worker->is_spare = is_spare;
 	worker->home = home;
 	/* What it makes runnable for others goes to them at once: its turns may
 	   block. */

@@ -41,6 +41,10 @@
  * Budget:     a stack counts at its full size from when it is made until its
  *             pages are given back. Under a limit stacks are made, and taken
  *             from the pool, one at a time: unused ones would eat it up.
+ *             Spare threads take theirs beyond it (crew.c). Such a thread gives
+ *             one stack back at least when it ends, and while the budget is
+ *             exceeded what is given back loses its pages: so it is never
+ *             exceeded by more than a stack per thread that did so.
  * Orderings:  the spin lock's: what the pool holds, and what the last owner of
  * a stack left in its descriptor.
  */
@@ -291,10 +295,15 @@ static size_t batch(const struct stack_pool *pool, size_t most)
 }
 
 /* What the budget allows of n stacks that have no pages so far. */
-static size_t take_bytes(struct stack_pool *pool, size_t n)
+static size_t take_bytes(struct stack_pool *pool, size_t n, bool beyond)
 {
-	if (n == 0 || !budget_take(pool->budget, n * body_size(pool)))
+	if (n == 0)
 		return 0;
+	if (!budget_take(pool->budget, n * body_size(pool))) {
+		if (!beyond)
+			return 0;
+		budget_exceed(pool->budget, n * body_size(pool));
+	}
 	/* Relaxed: a statistic, written under the lock. */
 	AO_store(&pool->xbytes, AO_load(&pool->xbytes) + n * body_size(pool));
 	return n;
@@ -316,7 +325,7 @@ static size_t reserve_protected(struct stack_pool *pool, size_t n)
 	return n;
 }
 
-static struct fresh take_fresh(struct stack_pool *pool)
+static struct fresh take_fresh(struct stack_pool *pool, bool beyond)
 {
 	struct stack_region *region = pool->fresh;
 	struct fresh fresh = {.region = region, .number = pool->n_stacks};
@@ -324,8 +333,8 @@ static struct fresh take_fresh(struct stack_pool *pool)
 	if (!region)
 		return fresh;
 	fresh.first = region->n_made;
-	fresh.n = take_bytes(pool,
-			     batch(pool, region->n_stacks - region->n_made));
+	fresh.n = take_bytes(
+		pool, batch(pool, region->n_stacks - region->n_made), beyond);
 	fresh.n_protected = reserve_protected(pool, fresh.n);
 	region->n_made += fresh.n;
 	pool->n_stacks += fresh.n;
@@ -361,18 +370,21 @@ static void make_fresh(const struct stack_pool *pool, const struct fresh *fresh,
 
 /* False: there are none, nor would growing help. */
 static bool take_cold_or_fresh(struct stack_pool *pool,
-			       struct stack_cache *cache, struct fresh *fresh)
+			       struct stack_cache *cache, struct fresh *fresh,
+			       bool beyond)
 {
 	if (pool->cold)
 		return take_free(&pool->cold, &pool->n_cold,
-				 take_bytes(pool, batch(pool, pool->n_cold)),
+				 take_bytes(pool, batch(pool, pool->n_cold),
+					    beyond),
 				 cache) > 0;
-	*fresh = take_fresh(pool);
+	*fresh = take_fresh(pool, beyond);
 	return fresh->n > 0 || !pool->fresh;
 }
 
 /* Warm ones first, then cold ones, then new ones; false if there are none. */
-static bool refill(struct stack_pool *pool, struct stack_cache *cache)
+static bool refill(struct stack_pool *pool, struct stack_cache *cache,
+		   bool beyond)
 {
 	struct fresh fresh = {.n = 0};
 	bool may_grow = true;
@@ -381,14 +393,14 @@ static bool refill(struct stack_pool *pool, struct stack_cache *cache)
 	spin_lock(&pool->xlock);
 	if (take_free(&pool->free, &pool->n_free, batch(pool, BATCH), cache) ==
 	    0)
-		may_grow = take_cold_or_fresh(pool, cache, &fresh);
+		may_grow = take_cold_or_fresh(pool, cache, &fresh, beyond);
 	n_stacks = pool->n_stacks;
 	spin_unlock(&pool->xlock);
 	make_fresh(pool, &fresh, cache);
 	if (!may_grow)
 		budget_refuse(pool->budget);
-	return cache->free ||
-	       (may_grow && pool_grow(pool, n_stacks) && refill(pool, cache));
+	return cache->free || (may_grow && pool_grow(pool, n_stacks) &&
+			       refill(pool, cache, beyond));
 }
 
 /* ---- giving back */
@@ -414,7 +426,7 @@ static bool keeps_warm(struct stack_pool *pool, struct stack *first,
 	return fits;
 }
 
-/* Takes a whole list over. */
+/* Takes a whole list over. What exceeds the budget does not stay. */
 static void give_back(struct stack_pool *pool, struct stack *first)
 {
 	struct stack *last = first;
@@ -424,7 +436,8 @@ static void give_back(struct stack_pool *pool, struct stack *first)
 		return;
 	for (; last->next; last = last->next)
 		n++;
-	if (keeps_warm(pool, first, last, n))
+	if (!budget_is_exceeded(pool->budget) &&
+	    keeps_warm(pool, first, last, n))
 		return;
 	give_back_pages(pool, first);
 	spin_lock(&pool->xlock);
@@ -480,17 +493,29 @@ void stack_pool_fini(struct stack_pool *pool)
 	*pool = (struct stack_pool){.xlock = AO_TS_INITIALIZER};
 }
 
-struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache)
+static struct stack *get(struct stack_pool *pool, struct stack_cache *cache,
+			 bool beyond)
 {
 	struct stack *stack;
 
-	if (!cache->free && !refill(pool, cache))
+	if (!cache->free && !refill(pool, cache, beyond))
 		return NULL;
 	stack = cache->free;
 	cache->free = stack->next;
 	cache->n_free--;
 	stack->next = NULL;
 	return stack;
+}
+
+struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache)
+{
+	return get(pool, cache, false);
+}
+
+struct stack *stack_get_beyond(struct stack_pool *pool,
+			       struct stack_cache *cache)
+{
+	return get(pool, cache, true);
 }
 
 void stack_put(struct stack_pool *pool, struct stack_cache *cache,

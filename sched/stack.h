@@ -94,6 +94,11 @@ void stack_pool_fini(struct stack_pool *pool);
    out. */
 struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache);
 
+/* Likewise, whatever the budget says. Its like goes back, pages and all, as soon
+   as a cache is flushed. */
+struct stack *stack_get_beyond(struct stack_pool *pool,
+			       struct stack_cache *cache);
+
 /*
  * Put a stack back. Keeps a few per worker and a few hundred per pool warm;
  * beyond these the pages are given back to the kernel.

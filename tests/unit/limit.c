@@ -342,3 +342,61 @@ Test(limit, of_stacks_of_workers, .timeout = HANG)
 {
 	threads_come_and_go(workers_come_and_go);
 }
+
+/* ---- spare threads ---- */
+
+static int act_block_in_region(void *arg)
+{
+	int error = rota_blocking_begin();
+
+	act_stall(arg);
+	rota_blocking_end();
+	return error;
+}
+
+/* All stacks are in use, and again and again a turn blocks the only worker. */
+static void block_at_the_limit(int (*block)(void *))
+{
+	const size_t limit = 14 * MIB, stack = 300 * 1024;
+	struct rota_config config = test_config(1);
+	static struct record record;
+	unsigned before = n_threads_before();
+	rota_id ids[100], blocker, sibling;
+	struct crowd crowd;
+
+	config.memory = limit;
+	config.spares = 4;
+	engine = engine_make(&config);
+	before += 2;
+	blocker = puppet_spawn(NULL, 0);
+	sibling = puppet_spawn(&record, 0);
+	for (int i = 0; i < 100; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	crowd_waits(&crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd.refused), 0);
+	for (uint64_t round = 1; round <= 3; round++) {
+		struct stall stall = {0};
+
+		ACTS(blocker, block, &stall);
+		AWAIT(flag_is_up(&stall.begun));
+		cr_assert_eq(send_value(sibling, 1, round), 0);
+		AWAIT(tally_of(&record.n) == round);
+		cr_assert_leq(counters().memory, limit + stack);
+		flag_raise(&stall.go);
+		AWAIT(flag_is_up(&stall.ended));
+		AWAIT(n_threads() == before);
+		AWAIT(counters().memory <= limit);
+	}
+	crowd_goes_on(&crowd, 100);
+	engine_stop();
+}
+
+Test(limit, spares_for_regions_come_all_the_same, .timeout = HANG)
+{
+	block_at_the_limit(act_block_in_region);
+}
+
+Test(limit, spares_for_silent_turns_come_all_the_same, .timeout = HANG)
+{
+	block_at_the_limit(act_stall);
+}

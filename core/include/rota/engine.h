@@ -115,7 +115,12 @@ struct rota_config {
 	                  of 2 MiB, stacks one by one at their full size.
 	                  Who asks for more gets -ENOMEM; the engine's own
 	                  tables (up to 32 MiB) come on top. Less than 8 MiB
-	                  is not enough to start. A piece serves blocks of
+	                  is not enough to start. Nor are spare threads
+	                  kept away by it, for they come where turns that
+	                  block hold up all others: a stack for each that
+	                  runs (so .spares times .stack_size at most) comes
+	                  on top where the limit is reached; in
+	                  rota_stats.memory it counts. A piece serves blocks of
 	                  one size, and does so until the engine ends: what
 	                  a burst of messages has taken is there for the
 	                  next burst, and not for actors, stacks or messages
