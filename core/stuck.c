@@ -11,7 +11,8 @@
  *             What is told is read between two sightings that agree: else the
  *             turn has ended meanwhile, and nothing is told.
  *             A turn in a blocking region has its worker's place taken by
- *             another, and is reported only if turns wait for its very thread.
+ *             another, and is reported only if turns wait for its very thread,
+ *             or if the other could not come and there is work for it.
  *             A turn that waits is none of its worker's any more, and so is
  *             never reported. A task that waits for its group by running it is
  *             seen to move on by the tasks that end.
@@ -131,6 +132,15 @@ static bool tell(struct engine *engine, unsigned worker,
 	return true;
 }
 
+/* It said that it blocks: nobody waits for it. Relaxed, all: hints. */
+static bool is_replaced(struct engine *engine, const struct worker *worker)
+{
+	/* Relaxed: see above. At home it is the actor's own thread. */
+	return AO_load(&worker->xblocked) && worker_n_ended(worker) == 0 &&
+	       worker_n_callers(worker) == 0 &&
+	       (worker->home || AO_load(&engine->crew.relief.xerror) == 0);
+}
+
 static void look(struct engine *engine, unsigned worker, uint64_t now_ns)
 {
 	struct local *local = (struct local *)engine->crew.workers[worker];
@@ -140,10 +150,7 @@ static void look(struct engine *engine, unsigned worker, uint64_t now_ns)
 
 	if (seen.self == ROTA_NONE && !seen.job)
 		return;
-	/* It said that it blocks; relaxed: a hint. */
-	if (AO_load(&local->worker.xblocked) &&
-	    worker_n_ended(&local->worker) == 0 &&
-	    worker_n_callers(&local->worker) == 0)
+	if (is_replaced(engine, &local->worker))
 		return;
 	if (now_ns < seen.at_ns)
 		return; /* somebody else has just looked */

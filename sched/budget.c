@@ -24,18 +24,25 @@ bool budget_take(struct budget *budget, size_t bytes)
 	}
 }
 
-void budget_overdraw(struct budget *budget, size_t bytes)
-{
-	if (budget_is_limited(budget))
-		/* Relaxed: see budget_take(). */
-		AO_fetch_and_add(&budget->xused, (AO_t)bytes);
-}
-
 void budget_give(struct budget *budget, size_t bytes)
 {
 	if (budget_is_limited(budget))
 		/* Relaxed: see budget_take(). */
 		AO_fetch_and_add(&budget->xused, (AO_t)0 - bytes);
+}
+
+void budget_exceed(struct budget *budget, size_t bytes)
+{
+	if (budget_is_limited(budget))
+		/* Relaxed: see budget_take(). */
+		AO_fetch_and_add(&budget->xused, bytes);
+}
+
+bool budget_is_exceeded(const struct budget *budget)
+{
+	/* Relaxed: a hint. */
+	return budget_is_limited(budget) &&
+	       AO_load(&budget->xused) > budget->limit;
 }
 
 void budget_refuse(struct budget *budget)

@@ -27,10 +27,13 @@ static inline bool budget_is_limited(const struct budget *budget)
 /* Take so many bytes, or none. The caller may have a smaller wish then; else
    it calls budget_refuse(). */
 bool budget_take(struct budget *budget, size_t bytes);
-
-/* Take them in any case, beyond the limit too: for what ends what holds more. */
-void budget_overdraw(struct budget *budget, size_t bytes);
 void budget_give(struct budget *budget, size_t bytes);
+
+/* Take them, limit or not: nobody else gets any until as many are given. */
+void budget_exceed(struct budget *budget, size_t bytes);
+
+/* Is more in use than that allows? A hint. */
+bool budget_is_exceeded(const struct budget *budget);
 
 /* Somebody gets -ENOMEM because of the limit. */
 void budget_refuse(struct budget *budget);

@@ -219,18 +219,33 @@ void crew_sit(struct crew *crew, struct worker *worker, unsigned place)
 	crew_say(crew, false, line);
 }
 
+static void put_stack(struct worker *worker, struct stack **stack)
+{
+	if (*stack)
+		stack_put(&worker->crew->stacks, &worker->stacks, *stack);
+	*stack = NULL;
+}
+
+/* No turn stands here, and no thread runs, or it is on its own stack. */
+static void put_stacks(struct worker *worker)
+{
+	put_stack(worker, &worker->stack);
+	put_stack(worker, &worker->spare);
+	put_stack(worker, &worker->retired);
+	stack_cache_flush(&worker->crew->stacks, &worker->stacks);
+}
+
 /*
- * The thread ends: stacks that it kept at hand go back. If it has retired, the
- * monitor is to join it: see sleep_without_tick() for the order.
+ * The thread ends, and has left the last loop for ever: we are on its own stack
+ * again, and may_leave() saw no turn stand on one of the others. All go back:
+ * its slot may be without a thread for good. If it has retired, the monitor is
+ * to join it: see sleep_without_tick() for the order.
  */
 static void shed(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
 
-	if (worker->spare)
-		stack_put(&crew->stacks, &worker->stacks, worker->spare);
-	worker->spare = NULL;
-	stack_cache_flush(&crew->stacks, &worker->stacks);
+	put_stacks(worker);
 	/* Relaxed: its own. */
 	if (AO_load(&worker->xduty) != DUTY_ENDING)
 		return;
@@ -267,7 +282,25 @@ static void *worker_main(void *argument)
 	return NULL;
 }
 
-/* The first stack is made here, so that a thread that runs never fails. */
+/*
+ * Before there is a thread, so that one that runs never fails. A spare one is
+ * called where turns stand still, which may be what keeps the memory in use: it
+ * comes all the same, beyond the budget.
+ */
+static int get_first_stack(struct worker *worker)
+{
+	struct stack_pool *pool = &worker->crew->stacks;
+
+	if (!worker->stack)
+		worker->stack =
+			worker->is_spare
+				? stack_get_beyond(pool, &worker->stacks)
+				: stack_get(pool, &worker->stacks);
+	return worker->stack ? 0 : -ENOMEM;
+}
+
+/* The first stack is got here already: an engine that has none for each of its
+   workers does not start. */
 static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 		       unsigned place)
 {
@@ -291,8 +324,7 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 	nest_init(&worker->nest);
 	clockwork_init(&worker->clockwork, crew_now_ns(crew));
 	worker->price = calloc(crew->capacity, 1);
-	worker->stack = stack_get(&crew->stacks, &worker->stacks);
-	if (!worker->price || !worker->stack)
+	if (!worker->price || get_first_stack(worker) != 0)
 		return -ENOMEM;
 	error = park_init(&worker->park);
 	worker->has_park = error == 0;
@@ -302,15 +334,8 @@ static int worker_init(struct crew *crew, struct worker *worker, unsigned i,
 static void worker_fini(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
-	struct stack_pool *pool = &crew->stacks;
 
-	if (worker->stack)
-		stack_put(pool, &worker->stacks, worker->stack);
-	if (worker->spare)
-		stack_put(pool, &worker->stacks, worker->spare);
-	if (worker->retired)
-		stack_put(pool, &worker->stacks, worker->retired);
-	stack_cache_flush(pool, &worker->stacks);
+	put_stacks(worker);
 	if (worker->has_park)
 		park_fini(&worker->park);
 	free(worker->price);
@@ -329,12 +354,12 @@ int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 	if (!worker)
 		return -ENOMEM;
 	memset(worker, 0, crew->options.worker_size);
+	worker->is_spare = is_spare;
 	error = worker_init(crew, worker, number, place);
 	if (error) {
 		worker_fini(worker);
 		return error;
 	}
-	worker->is_spare = is_spare;
 	worker->home = home;
 	/* What it makes runnable for others goes to them at once: its turns may
 	   block. */
@@ -439,6 +464,8 @@ int crew_start_worker(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
 
+	if (get_first_stack(worker) != 0)
+		return -ENOMEM; /* the last thread gave its own back */
 	/* Relaxed: nobody else looks before the thread runs. */
 	AO_store(&worker->xended, 0);
 	/* [S2] the thread takes it off again */
@@ -452,6 +479,7 @@ int crew_start_worker(struct worker *worker)
 	AO_store(&worker->xended, 1);
 	/* [S2] as above; the stopper is there still */
 	AO_int_fetch_and_sub1_full(&crew->xpresent);
+	put_stacks(worker);
 	return -EAGAIN;
 }
 

@@ -26,6 +26,10 @@
  */
 #include "sched/relief.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "sched/asleep.h"
 #include "sched/worker.h"
 
@@ -33,6 +37,8 @@
 #define LOST_NS 1500000
 /* Per thread and processor: for so long others may have had the processor. */
 #define SLICE_NS 8000000
+/* That none can come is said again after so long, at the soonest. */
+#define SAY_NS UINT64_C(10000000000)
 /* Intervals between spares for turns that have said nothing: doublings. */
 #define MAX_DOUBLINGS 10
 /* A tick asks the kernel about so many at most: some microseconds each. */
@@ -114,17 +120,25 @@ static struct worker *choose_spare(struct roster *roster)
 	return chosen;
 }
 
-/* If there is no thread to be had the next tick tries again. */
-static void relieve(struct crew *crew)
+static int call_spare(struct crew *crew)
 {
 	struct roster *roster = &crew->roster;
 	/* Relaxed: under the lock. */
 	unsigned n = (unsigned)AO_load(&crew->relief.xn);
 	struct worker *spare = choose_spare(roster);
+	int error = spare ? 0 : roster_add_spare(crew, &spare);
 
-	if (!spare && roster_add_spare(crew, &spare) != 0)
-		return;
-	if (roster_call(spare, place_of_lost(crew, n)) != 0)
+	return error ? error : roster_call(spare, place_of_lost(crew, n));
+}
+
+/* If there is no thread to be had the next tick tries again. */
+static void relieve(struct crew *crew)
+{
+	int error = call_spare(crew);
+
+	/* Relaxed: a hint. */
+	AO_store(&crew->relief.xerror, (AO_t)-error);
+	if (error)
 		return;
 	crew->relief.last_ns = crew_now_ns(crew);
 	add(&crew->relief.xn, 1);
@@ -319,19 +333,65 @@ static void settle(struct crew *crew, uint64_t now_ns)
 	if (n_relief < losses.n && n_relief >= losses.n_blocked &&
 	    is_wanting(crew))
 		losses.n_blocked += ask_for_sleepers(crew);
-	if (n_relief < losses.n && is_wanting(crew) &&
-	    (n_relief < losses.n_blocked ||
-	     is_due(crew, losses, n_relief, now_ns)))
+	if (n_relief >= losses.n || !is_wanting(crew))
+		/* Relaxed: a hint. */
+		AO_store(&crew->relief.xerror, 0);
+	else if (n_relief < losses.n_blocked ||
+		 is_due(crew, losses, n_relief, now_ns))
 		relieve(crew);
 }
 
-/* Under the lock, if the crew does not stop. */
-static void settle_all(struct crew *crew, uint64_t now_ns)
+/* Under the lock, if the crew does not stop. True: all spares are in use. */
+static bool settle_all(struct crew *crew, uint64_t now_ns)
 {
-	pthread_mutex_lock(&crew->roster.lock);
-	if (crew->roster.is_open)
+	struct roster *roster = &crew->roster;
+	bool used_up;
+
+	pthread_mutex_lock(&roster->lock);
+	if (roster->is_open)
 		settle(crew, now_ns);
-	pthread_mutex_unlock(&crew->roster.lock);
+	used_up =
+		roster->n_spares == roster->max_spares && !choose_spare(roster);
+	pthread_mutex_unlock(&roster->lock);
+	return used_up;
+}
+
+static const char *advice(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return "more descriptors (ulimit -n) are needed";
+	case EAGAIN:
+		return "more threads (ulimit -u, pids.max) are needed";
+	default:
+		return "more memory is needed";
+	}
+}
+
+/* Not under the lock: who listens may call whatever wants it. */
+static void say_why(struct crew *crew, uint64_t now_ns, bool used_up)
+{
+	struct relief *relief = &crew->relief;
+	/* Relaxed: a hint. */
+	int error = (int)AO_load(&relief->xerror);
+	char line[200];
+
+	if (error == 0 || crew->options.max_spares == 0 ||
+	    (relief->said_ns != 0 && now_ns - relief->said_ns < SAY_NS))
+		return;
+	relief->said_ns = now_ns;
+	if (used_up)
+		snprintf(line, sizeof(line),
+			 "all %u spare threads are in use: what is queued "
+			 "waits until turns that block return; "
+			 "rota_config.spares allows more",
+			 crew->options.max_spares);
+	else
+		snprintf(line, sizeof(line),
+			 "no spare thread can be made (%s): what is queued "
+			 "waits until turns that block return; %s",
+			 strerror(error), advice(error));
+	crew_say(crew, false, line);
 }
 
 bool relief_tick(struct crew *crew, uint64_t now_ns)
@@ -348,7 +408,10 @@ bool relief_tick(struct crew *crew, uint64_t now_ns)
 	}
 	/* Relaxed: hints; what is missed is seen at the next tick. */
 	if (n_lost > 0 || AO_load(&crew->relief.xn) > 0)
-		settle_all(crew, now_ns);
+		say_why(crew, now_ns, settle_all(crew, now_ns));
+	else
+		/* Relaxed: a hint. */
+		AO_store(&crew->relief.xerror, 0);
 	if (is_last)
 		forget_all(crew);
 	/* Relaxed: as above. */

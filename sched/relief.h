@@ -22,6 +22,9 @@ struct relief {
 	uint64_t
 		last_ns; /* when the last one did; under the lock, like the next */
 	unsigned next_asked; /* whether it is asleep */
+	AO_t xerror; /* why one that is wanted could not come, an errno; 0: all
+	                came */
+	uint64_t said_ns; /* when that was said; the monitor's */
 };
 
 /*

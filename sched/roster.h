@@ -123,7 +123,8 @@ enum duty roster_duty(const struct worker *worker);
    -ENOMEM, -EMFILE. */
 int roster_add_spare(struct crew *crew, struct worker **made);
 
-/* Call a worker to duty at a place: 0 or -EAGAIN. Send it away. */
+/* Call a worker to duty at a place: 0, -EAGAIN or -ENOMEM. Send it
+   away. */
 int roster_call(struct worker *worker, unsigned place);
 void roster_dismiss(struct worker *worker);
 

@@ -39,9 +39,13 @@
  *             stack. Huge pages: 2 MiB per waiting turn. MADV_FREE: the memory
  *             of an engine could not be told by its RSS.
  * Budget:     a stack counts at its full size from when it is made until its
- *             pages are given back. Under a limit stacks are made one at a
- *             time, for unused ones would eat it up.
- *             stack_get_beyond() overdraws it: for waits that cannot be given up.
+ *             pages are given back. Under a limit stacks are made, and taken
+ *             from the pool, one at a time: unused ones would eat it up.
+ *             Spare threads take theirs beyond it (crew.c), and so do waits that
+ *             cannot be given up (core/task_group.c). Such a thread gives
+ *             one stack back at least when it ends, and while the budget is
+ *             exceeded what is given back loses its pages: so it is never
+ *             exceeded by more than a stack per thread that did so.
  * Orderings:  the spin lock's: what the pool holds, and what the last owner of
  * a stack left in its descriptor.
  */
@@ -286,20 +290,23 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/*
- * What the budget allows of n stacks that have no pages so far; @beyond: one it
- * does not.
- */
+/* Under a limit one at a time: what lies unused with one is not to be had for
+   others. */
+static size_t batch(const struct stack_pool *pool, size_t most)
+{
+	return min(most, budget_is_limited(pool->budget) ? 1 : BATCH);
+}
+
+/* What the budget allows of n stacks that have no pages so far. */
 static size_t take_bytes(struct stack_pool *pool, size_t n, bool beyond)
 {
-	if (n > 1 && budget_is_limited(pool->budget))
-		n = 1;
 	if (n == 0)
 		return 0;
-	if (beyond)
-		budget_overdraw(pool->budget, n * body_size(pool));
-	else if (!budget_take(pool->budget, n * body_size(pool)))
-		return 0;
+	if (!budget_take(pool->budget, n * body_size(pool))) {
+		if (!beyond)
+			return 0;
+		budget_exceed(pool->budget, n * body_size(pool));
+	}
 	/* Relaxed: a statistic, written under the lock. */
 	AO_store(&pool->xbytes, AO_load(&pool->xbytes) + n * body_size(pool));
 	return n;
@@ -330,7 +337,7 @@ static struct fresh take_fresh(struct stack_pool *pool, bool beyond)
 		return fresh;
 	fresh.first = region->n_made;
 	fresh.n = take_bytes(
-		pool, min(BATCH, region->n_stacks - region->n_made), beyond);
+		pool, batch(pool, region->n_stacks - region->n_made), beyond);
 	fresh.n_protected = reserve_protected(pool, fresh.n);
 	region->n_made += fresh.n;
 	pool->n_stacks += fresh.n;
@@ -371,7 +378,7 @@ static bool take_cold_or_fresh(struct stack_pool *pool,
 {
 	if (pool->cold)
 		return take_free(&pool->cold, &pool->n_cold,
-				 take_bytes(pool, min(BATCH, pool->n_cold),
+				 take_bytes(pool, batch(pool, pool->n_cold),
 					    beyond),
 				 cache) > 0;
 	*fresh = take_fresh(pool, beyond);
@@ -387,7 +394,8 @@ static bool refill(struct stack_pool *pool, struct stack_cache *cache,
 	size_t n_stacks;
 
 	spin_lock(&pool->xlock);
-	if (take_free(&pool->free, &pool->n_free, BATCH, cache) == 0)
+	if (take_free(&pool->free, &pool->n_free, batch(pool, BATCH), cache) ==
+	    0)
 		may_grow = take_cold_or_fresh(pool, cache, &fresh, beyond);
 	n_stacks = pool->n_stacks;
 	spin_unlock(&pool->xlock);
@@ -421,7 +429,7 @@ static bool keeps_warm(struct stack_pool *pool, struct stack *first,
 	return fits;
 }
 
-/* Takes a whole list over. */
+/* Takes a whole list over. What exceeds the budget does not stay. */
 static void give_back(struct stack_pool *pool, struct stack *first)
 {
 	struct stack *last = first;
@@ -431,7 +439,8 @@ static void give_back(struct stack_pool *pool, struct stack *first)
 		return;
 	for (; last->next; last = last->next)
 		n++;
-	if (keeps_warm(pool, first, last, n))
+	if (!budget_is_exceeded(pool->budget) &&
+	    keeps_warm(pool, first, last, n))
 		return;
 	give_back_pages(pool, first);
 	spin_lock(&pool->xlock);
@@ -487,8 +496,8 @@ void stack_pool_fini(struct stack_pool *pool)
 	*pool = (struct stack_pool){.xlock = AO_TS_INITIALIZER};
 }
 
-static inline struct stack *get(struct stack_pool *pool,
-				struct stack_cache *cache, bool beyond)
+static struct stack *get(struct stack_pool *pool, struct stack_cache *cache,
+			 bool beyond)
 {
 	struct stack *stack;
 

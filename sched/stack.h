@@ -94,7 +94,8 @@ void stack_pool_fini(struct stack_pool *pool);
    out. */
 struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache);
 
-/* The same, but the budget does not matter: NULL if mappings ran out only. */
+/* Likewise, whatever the budget says. Its like goes back, pages and all, as soon
+   as a cache is flushed. */
 struct stack *stack_get_beyond(struct stack_pool *pool,
 			       struct stack_cache *cache);
 

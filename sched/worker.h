@@ -277,7 +277,7 @@ static inline unsigned crew_slots(const struct crew *crew)
 int crew_add_worker(struct crew *crew, unsigned place, bool is_spare,
 		    struct home *home, struct worker **made);
 
-/* Likewise: begin its thread. 0 or -EAGAIN. Join it: it is about to end. */
+/* Likewise: begin its thread. 0, -EAGAIN, -ENOMEM. Join it: it is about to end. */
 int crew_start_worker(struct worker *worker);
 void crew_join_worker(struct worker *worker);
 

@@ -71,17 +71,21 @@ Test(budget, holds_among_threads)
 	cr_assert(!budget_take(&shared, 1));
 }
 
-/* What was taken in any case keeps others from taking until it is given back. */
-Test(budget, overdrawn_gives_nothing)
+Test(budget, what_exceeds_it_is_given_back_first)
 {
 	struct budget budget = {.limit = 100};
 
 	cr_assert(budget_take(&budget, 90));
-	budget_overdraw(&budget, 50);
+	cr_assert(!budget_is_exceeded(&budget));
+	budget_exceed(&budget, 30);
+	cr_assert(budget_is_exceeded(&budget));
 	cr_assert(!budget_take(&budget, 1));
-	budget_give(&budget, 90);
-	cr_assert(!budget_take(&budget, 51));
-	cr_assert(budget_take(&budget, 50));
+	cr_assert(!budget_take(&budget, (size_t)-1));
+	budget_give(&budget, 20);
+	cr_assert(!budget_is_exceeded(&budget));
 	cr_assert(!budget_take(&budget, 1));
-	budget_overdraw(NULL, 1); /* no limit */
+	budget_give(&budget, 1);
+	cr_assert(budget_take(&budget, 1));
+	budget_exceed(NULL, 1);
+	cr_assert(!budget_is_exceeded(NULL));
 }

@@ -5,7 +5,7 @@
  * What was accepted is handled, what was refused is still the caller's, and
  * when memory is free again the engine goes on.
  */
-#include "tests/unit/support.h"
+#include "tests/unit/threads.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -269,4 +269,134 @@ Test(limit, of_stacks_that_were_cold, .timeout = HANG)
 	}
 	engine_stop();
 	free(ids);
+}
+
+/* ---- stacks of threads ---- */
+
+#define BURST 24
+
+/* Dedicated actors, until one is refused or there are so many; they end. */
+static unsigned dedicated_come_and_go(void)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct puppet puppet = {NULL};
+	rota_id ids[BURST];
+	unsigned n = 0;
+
+	options.flags = ROTA_OWN_THREAD;
+	while (n < BURST) {
+		ids[n] = rota_spawn(engine, &puppet_behaviour, &puppet,
+				    &options);
+		if (rota_id_error(ids[n]))
+			break;
+		n++;
+	}
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(rota_actor_stop(ids[i]), 0);
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(rota_join(ids[i], PATIENCE, NULL), 0);
+	return n;
+}
+
+static unsigned workers_come_and_go(void)
+{
+	unsigned n = 2;
+
+	while (n < BURST && rota_workers_set(engine, n + 1) == 0)
+		n++;
+	cr_assert_eq(rota_workers_set(engine, 2), 0);
+	return n;
+}
+
+/* Their stacks are there for turns, and for other threads, afterwards. */
+static void threads_come_and_go(unsigned (*come_and_go)(void))
+{
+	const size_t limit = 20 * MIB;
+	unsigned before, n, again;
+	struct crowd crowd;
+	rota_id ids[16];
+
+	before = n_threads_before();
+	start_with_limit(2, limit);
+	before += 3; /* its workers and the monitor */
+	for (int i = 0; i < 16; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	n = come_and_go();
+	AWAIT(n_threads() == before);
+	again = come_and_go();
+	cr_assert_geq(again + 4, n, "%u, then %u", n, again);
+	AWAIT(n_threads() == before);
+	crowd_waits(&crowd, ids, 16);
+	cr_assert_eq(tally_of(&crowd.refused), 0);
+	crowd_goes_on(&crowd, 16);
+	cr_assert_leq(counters().memory, limit);
+	engine_stop();
+}
+
+Test(limit, of_stacks_of_dedicated_threads, .timeout = HANG)
+{
+	threads_come_and_go(dedicated_come_and_go);
+}
+
+Test(limit, of_stacks_of_workers, .timeout = HANG)
+{
+	threads_come_and_go(workers_come_and_go);
+}
+
+/* ---- spare threads ---- */
+
+static int act_block_in_region(void *arg)
+{
+	int error = rota_blocking_begin();
+
+	act_stall(arg);
+	rota_blocking_end();
+	return error;
+}
+
+/* All stacks are in use, and again and again a turn blocks the only worker. */
+static void block_at_the_limit(int (*block)(void *))
+{
+	const size_t limit = 14 * MIB, stack = 300 * 1024;
+	struct rota_config config = test_config(1);
+	static struct record record;
+	unsigned before = n_threads_before();
+	rota_id ids[100], blocker, sibling;
+	struct crowd crowd;
+
+	config.memory = limit;
+	config.spares = 4;
+	engine = engine_make(&config);
+	before += 2;
+	blocker = puppet_spawn(NULL, 0);
+	sibling = puppet_spawn(&record, 0);
+	for (int i = 0; i < 100; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	crowd_waits(&crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd.refused), 0);
+	for (uint64_t round = 1; round <= 3; round++) {
+		struct stall stall = {0};
+
+		ACTS(blocker, block, &stall);
+		AWAIT(flag_is_up(&stall.begun));
+		cr_assert_eq(send_value(sibling, 1, round), 0);
+		AWAIT(tally_of(&record.n) == round);
+		cr_assert_leq(counters().memory, limit + stack);
+		flag_raise(&stall.go);
+		AWAIT(flag_is_up(&stall.ended));
+		AWAIT(n_threads() == before);
+		AWAIT(counters().memory <= limit);
+	}
+	crowd_goes_on(&crowd, 100);
+	engine_stop();
+}
+
+Test(limit, spares_for_regions_come_all_the_same, .timeout = HANG)
+{
+	block_at_the_limit(act_block_in_region);
+}
+
+Test(limit, spares_for_silent_turns_come_all_the_same, .timeout = HANG)
+{
+	block_at_the_limit(act_stall);
 }

@@ -272,6 +272,126 @@ Test(stuck, a_turn_that_waits_is_not_reported, .timeout = HANG)
 	engine_stop();
 }
 
+/* ---- blocking regions ---- */
+
+static int act_stall_in_region(void *arg)
+{
+	int error = rota_blocking_begin();
+
+	act_stall(arg);
+	rota_blocking_end();
+	return error;
+}
+
+static char why_none[512];
+static AO_t xn_why_none;
+
+static void note_why_none(void *context, enum rota_log_level level,
+			  const char *text)
+{
+	(void)context;
+	if (level != ROTA_LOG_WARNING || !strstr(text, "spare thread"))
+		return;
+	if (AO_load(&xn_why_none) == 0)
+		snprintf(why_none, sizeof(why_none), "%s", text);
+	AO_fetch_and_add_release(&xn_why_none, 1);
+}
+
+static void start_with_spares(unsigned workers, unsigned spares)
+{
+	struct rota_config config = test_config(workers);
+
+	config.spares = spares;
+	config.stuck_after = AFTER;
+	config.stuck = note_report;
+	config.log = note_why_none;
+	engine = engine_make(&config);
+}
+
+/* For many times as long as is reported. */
+static void nap_long(void)
+{
+	int64_t end = now_ns() + 10 * AFTER;
+
+	while (now_ns() < end)
+		nap();
+}
+
+Test(stuck, a_region_whose_place_is_taken_is_not, .timeout = HANG)
+{
+	static struct record record;
+	struct stall stall = {0};
+	rota_id sibling;
+
+	start_with_spares(1, 1);
+	sibling = puppet_spawn(&record, 0);
+	ACTS(puppet_spawn(NULL, 1), act_stall_in_region, &stall);
+	AWAIT(flag_is_up(&stall.begun));
+	for (uint64_t i = 1; i <= 3; i++) {
+		cr_assert_eq(send_value(sibling, 1, i), 0);
+		AWAIT(tally_of(&record.n) == i);
+		nap_long();
+	}
+	cr_assert_eq(n_reports(), 0);
+	cr_assert_eq(AO_load_acquire(&xn_why_none), 0, "%s", why_none);
+	flag_raise(&stall.go);
+	quiesce();
+	engine_stop();
+}
+
+Test(stuck, nor_one_that_holds_up_nothing, .timeout = HANG)
+{
+	struct stall stall = {0};
+
+	start_with_spares(2, ROTA_NO_SPARES);
+	ACTS(puppet_spawn(NULL, 1), act_stall_in_region, &stall);
+	AWAIT(flag_is_up(&stall.begun));
+	nap_long();
+	cr_assert_eq(n_reports(), 0);
+	flag_raise(&stall.go);
+	quiesce();
+	engine_stop();
+}
+
+/* As many regions as there are threads, and something behind them. */
+static void nobody_comes(unsigned spares)
+{
+	static struct record record;
+	struct stall stalls[2] = {0};
+	unsigned n = spares == 1 ? 2 : 1;
+	rota_id sibling;
+
+	start_with_spares(1, spares);
+	sibling = puppet_spawn(&record, 0);
+	for (unsigned i = 0; i < n; i++) {
+		ACTS(puppet_spawn(NULL, 1), act_stall_in_region, &stalls[i]);
+		AWAIT(flag_is_up(&stalls[i].begun));
+	}
+	cr_assert_eq(send_value(sibling, 1, 1), 0);
+	AWAIT(n_reports() >= 1);
+	cr_assert_eq(tally_of(&record.n), 0);
+	cr_assert_eq(reports[0].tag, ACT);
+	for (unsigned i = 0; i < n; i++)
+		flag_raise(&stalls[i].go);
+	quiesce();
+	cr_assert_eq(tally_of(&record.n), 1);
+	engine_stop();
+}
+
+Test(stuck, a_region_is_if_there_are_no_spares, .timeout = HANG)
+{
+	nobody_comes(ROTA_NO_SPARES);
+	cr_assert_eq(AO_load_acquire(&xn_why_none), 0, "as was wished");
+}
+
+Test(stuck, or_if_all_are_in_use_and_the_log_says_so, .timeout = HANG)
+{
+	nobody_comes(1);
+	cr_assert_eq(AO_load_acquire(&xn_why_none), 1);
+	cr_assert(strstr(why_none, "all 1 spare threads"), "%s", why_none);
+	cr_assert(strstr(why_none, "rota_config.spares"), "%s", why_none);
+}
+
 static int task_nap(void *argument)
 {
 	(void)argument;

@@ -119,8 +119,12 @@ struct rota_config {
 	                  -ENOMEM: each of these takes a piece, or two, when
 	                  it is first used: tasks without names (10 MiB in
 	                  all), with names (12), actors and their messages
-	                  (14 beside both). One exception goes beyond the
-	                  limit, see rota_task_group_wait(). A piece serves blocks of
+	                  (14 beside both). Two go beyond the limit, and count
+	                  in rota_stats.memory: a stack for each spare thread
+	                  that runs (.spares times .stack_size at most), for
+	                  these come where turns that block hold up all
+	                  others; and one for a wait for a group of tasks that
+	                  is cancelled (rota_task_group_wait()). A piece serves blocks of
 	                  one size, and does so until the engine ends: what
 	                  a burst of messages has taken is there for the
 	                  next burst, and not for actors, stacks or messages

@@ -43,9 +43,10 @@ struct rota_stats {
 	uint64_t wakeups;	   /* sleeping workers woken, by this one */
 	uint64_t dead_letters[16]; /* by enum rota_dead_cause; [0]: all */
 	/* Of the engine as a whole: 0 for a single worker. */
-	uint64_t memory;	 /* bytes held, of all kinds */
-	uint64_t memory_of[16];	 /* by enum rota_memory_kind */
-	uint64_t memory_limit;	 /* rota_config.memory; 0: none */
+	uint64_t memory;	/* bytes held, of all kinds */
+	uint64_t memory_of[16]; /* by enum rota_memory_kind */
+	uint64_t memory_limit; /* rota_config.memory; 0: none. What comes on top
+	                            of it is told there */
 	uint64_t memory_refused; /* how often somebody got -ENOMEM for it */
 	/* Of a worker again. */
 	uint64_t tasks; /* of rota/task.h, that came to their end */
