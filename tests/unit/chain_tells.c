@@ -297,10 +297,39 @@ static int by_cell_release(void)
 	return 0;
 }
 
+/* The last owner is another one, behind our release. */
+static struct flag released;
+
+static void *thread_release(void *arg)
+{
+	flag_block(&released);
+	rota_cell_release(arg);
+	return NULL;
+}
+
+static int make_shared_cell(void)
+{
+	int error = make_cell();
+
+	if (!error) {
+		rota_cell_retain(scene.cell);
+		pthread_detach(thread_start(thread_release, scene.cell));
+	}
+	return error;
+}
+
+static int by_shared_cell_release(void)
+{
+	rota_cell_release(scene.cell);
+	flag_raise(&released);
+	return 0;
+}
+
 COMES_FIRST(stop, NULL)
 COMES_FIRST(drain, NULL)
 COMES_FIRST(stop_elsewhere, NULL)
 COMES_FIRST(cell_release, make_cell)
+COMES_FIRST(shared_cell_release, make_shared_cell)
 
 /* ---- by a question ---- */
 
@@ -484,3 +513,26 @@ static int by_offload_elsewhere(void)
 COMES_FIRST(offload_start, NULL)
 COMES_FIRST(offload, NULL)
 COMES_FIRST(offload_elsewhere, NULL)
+
+/* ---- by what anybody may read ---- */
+
+static void *thread_count_workers(void *arg)
+{
+	while (rota_workers(engine) != 3)
+		nap();
+	is_told(arg);
+	return NULL;
+}
+
+static int count_workers(void)
+{
+	pthread_detach(thread_start(thread_count_workers, NULL));
+	return 0;
+}
+
+static int by_workers_set(void)
+{
+	return rota_workers_set(engine, 3);
+}
+
+COMES_FIRST(workers_set, count_workers)
