@@ -8,8 +8,8 @@
  * Approach:   a count of owners outside of the engine, in memory of malloc's,
  *             beside the id; ids never dangle, so the last owner drains
  *             whatever is there to drain. What owners have cast before is in the
- *             mailbox by then, or in a chain that has leased its room there:
- *             both come before the end of a drain.
+ *             mailbox by then: a release lets chains go out first, so that
+ *             what the object's end tells others comes behind them, too.
  * Rejected:   a count in the actor's header or cold block (one would have to
  *             enter the engine to change it, and it would have to outlive the
  *             engine); a handle by value that holds nothing but the id (a second
@@ -23,6 +23,7 @@
 
 #include <rota/cell.h>
 
+#include "core/chain.h"
 #include "core/options.h"
 
 struct rota_cell {
@@ -64,8 +65,13 @@ rota_cell *rota_cell_retain(rota_cell *cell)
 
 void rota_cell_release(rota_cell *cell)
 {
+	struct local *local = local_here();
+
 	if (!cell)
 		return;
+	/* The last one, whoever that is, tells what it belongs to. */
+	if (local)
+		chain_close(local);
 	/* [O1] pairs with itself: those of the other owners */
 	if (AO_fetch_and_add_full(&cell->xowners, (AO_t)-1) != 1)
 		return;

@@ -121,6 +121,8 @@ static const struct counter {
 	{"rota_queries_total",
 	 "Queries offered to be handled beside others of their actor.",
 	 offsetof(struct rota_stats, queries)},
+	{"rota_tasks_total", "Tasks that came to their end.",
+	 offsetof(struct rota_stats, tasks)},
 	{"rota_chained_total", "Messages that went out in chains.",
 	 offsetof(struct rota_stats, chained)},
 };

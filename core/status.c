@@ -25,9 +25,8 @@ static void tell_times(struct engine *engine, rota_id id,
 		begun_ns = watch_since(engine, (unsigned)look->worker,
 				       &look->sighting);
 	status->for_ns = since(begun_ns, now_ns);
-	status->oldest_ns = since(
-		watch_oldest(engine, id, now_ns, look->begun, look->queued),
-		now_ns);
+	status->oldest_ns =
+		watch_oldest(engine, id, now_ns, look->begun, look->queued);
 }
 
 static int tell(struct engine *engine, rota_id id, struct rota_status *status)

@@ -14,8 +14,14 @@
  *             is noted at each tick (a mark); the oldest message came no later
  *             than the first mark at or above its ordinal. When the marks of an
  *             actor are used up, those that lie closest in time are thinned
- *             out: ages become coarser by an eighth of the oldest, and too low
- *             if anything.
+ *             out: of 64 marks over a time T two neighbours of one lie no
+ *             further apart than 2 T / 62. So ages become coarser by a
+ *             thirtieth of the oldest, and too low if anything.
+ *             Who is watched is found by a hash of the id. A tick looks at
+ *             some of them, in turn. Where all places are taken the one that
+ *             was not asked about for longest yields its own, but only after
+ *             some seconds: if more actors than there are places are asked
+ *             about in turn, ages are known of some of them, not of none.
  * Rejected:   a time in each message (there is no room, and a clock costs as
  *             much as a send); a note of when the mailbox was last seen empty
  *             (one that is busy is never empty, however young its messages);
@@ -35,12 +41,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rota/status.h>
+
 #include "core/engine.h"
 #include "core/look.h"
 #include "mailbox/closure.h"
 
-#define MARKS 16
-#define FORGET_NS UINT64_C(60000000000)
+#define MARKS 64
+#define HASH_BITS 10 /* WATCHED buckets */
 
 /* At that time so many messages had come, in all its life. */
 struct mark {
@@ -49,11 +57,27 @@ struct mark {
 };
 
 struct watched {
-	rota_id id;	   /* ROTA_NONE: free */
-	uint64_t asked_ns; /* when somebody last did */
+	rota_id id;
+	uint64_t asked_ns;	/* when somebody last did */
+	struct watched *chain;	/* the next one of its bucket */
+	struct watched *before; /* who was asked about before it, and after */
+	struct watched *after;
+	unsigned place; /* in the order */
 	unsigned n_marks;
 	struct mark marks[MARKS]; /* oldest first; ordinals grow */
 };
+
+struct watches {
+	unsigned n;
+	unsigned next;	       /* whose turn it is at the next tick */
+	struct watched *first; /* not asked about for longest */
+	struct watched *last;
+	uint16_t order[WATCHED]; /* the first n are in use, the rest free */
+	struct watched *buckets[WATCHED];
+	struct watched of[WATCHED];
+};
+
+_Static_assert(WATCHED == 1 << HASH_BITS, "a bucket for each, about");
 
 void watch_init(struct engine *engine)
 {
@@ -62,7 +86,7 @@ void watch_init(struct engine *engine)
 
 void watch_fini(struct engine *engine)
 {
-	free(engine->watch.watched);
+	free(engine->watch.watches);
 }
 
 uint64_t watch_now_ns(struct engine *engine)
@@ -194,6 +218,8 @@ static void drop_marks(struct watched *watched, uint64_t begun)
 
 	while (n < watched->n_marks && watched->marks[n].ordinal <= begun)
 		n++;
+	if (n == 0)
+		return;
 	watched->n_marks -= n;
 	memmove(watched->marks, watched->marks + n,
 		watched->n_marks * sizeof(struct mark));
@@ -248,86 +274,183 @@ static void mark(struct watched *watched, uint64_t now_ns, uint64_t begun,
 	watched->marks[watched->n_marks++] = (struct mark){newest, now_ns};
 }
 
-static void watch_one(struct engine *engine, struct watched *watched,
-		      uint64_t now_ns)
-{
-	struct look look;
+/* ---- who is watched ---- */
 
-	if (watched->id == ROTA_NONE)
-		return;
-	/* Somebody may have asked since the tick began. */
-	if (now_ns > watched->asked_ns + FORGET_NS ||
-	    look_at(engine, watched->id, &look) != 0)
-		watched->id = ROTA_NONE;
-	else
-		mark(watched, crew_now_ns(&engine->crew), look.begun,
-		     look.queued);
+static struct watched **bucket_of(struct watches *watches, rota_id id)
+{
+	return &watches->buckets[id * UINT64_C(0x9e3779b97f4a7c15) >>
+				 (64 - HASH_BITS)];
 }
 
-/* The place of that actor: its own, or a free one, or the one that was not
-   asked about for longest. */
-static struct watched *place_of(struct watch *watch, rota_id id)
+static struct watched *find(struct watches *watches, rota_id id)
 {
-	struct watched *best = &watch->watched[0];
+	struct watched *watched = *bucket_of(watches, id);
+
+	while (watched && watched->id != id)
+		watched = watched->chain;
+	return watched;
+}
+
+static void unlink_asked(struct watches *watches, struct watched *watched)
+{
+	if (watched->before)
+		watched->before->after = watched->after;
+	else
+		watches->first = watched->after;
+	if (watched->after)
+		watched->after->before = watched->before;
+	else
+		watches->last = watched->before;
+}
+
+static void link_asked(struct watches *watches, struct watched *watched)
+{
+	watched->before = watches->last;
+	watched->after = NULL;
+	if (watches->last)
+		watches->last->after = watched;
+	else
+		watches->first = watched;
+	watches->last = watched;
+}
+
+static void forget(struct watches *watches, struct watched *watched)
+{
+	struct watched **link = bucket_of(watches, watched->id);
+	uint16_t *order = watches->order;
+	unsigned last = --watches->n;
+	uint16_t free_one = order[watched->place];
+
+	while (*link != watched)
+		link = &(*link)->chain;
+	*link = watched->chain;
+	unlink_asked(watches, watched);
+	order[watched->place] = order[last];
+	watches->of[order[last]].place = watched->place;
+	order[last] = free_one;
+}
+
+/* Of one that was asked about for the first time; NULL: there is no room. */
+static struct watched *add(struct watches *watches, rota_id id, uint64_t now_ns)
+{
+	struct watched **bucket = bucket_of(watches, id);
+	struct watched *watched;
+
+	if (watches->n == WATCHED) {
+		if (now_ns <= watches->first->asked_ns + WATCH_YIELD_NS)
+			return NULL;
+		forget(watches, watches->first);
+	}
+	watched = &watches->of[watches->order[watches->n]];
+	watched->id = id;
+	watched->n_marks = 0;
+	watched->place = watches->n++;
+	watched->chain = *bucket;
+	*bucket = watched;
+	link_asked(watches, watched);
+	return watched;
+}
+
+static struct watches *make_watches(void)
+{
+	struct watches *watches = calloc(1, sizeof(*watches));
 	unsigned i;
 
-	for (i = 0; i < WATCHED; i++) {
-		struct watched *watched = &watch->watched[i];
-
-		if (watched->id == id)
-			return watched;
-		if (best->id != ROTA_NONE &&
-		    (watched->id == ROTA_NONE ||
-		     watched->asked_ns < best->asked_ns))
-			best = watched;
-	}
-	*best = (struct watched){.id = id};
-	return best;
+	for (i = 0; watches && i < WATCHED; i++)
+		watches->order[i] = (uint16_t)i;
+	return watches;
 }
 
 /* No malloc() under the lock. */
 static void make_places(struct watch *watch)
 {
-	struct watched *fresh = NULL;
+	struct watches *fresh = NULL;
 	bool is_missing;
 
 	spin_lock(&watch->xlock);
-	is_missing = !watch->watched;
+	is_missing = !watch->watches;
 	spin_unlock(&watch->xlock);
 	if (is_missing)
-		fresh = calloc(WATCHED, sizeof(*fresh));
+		fresh = make_watches();
 	if (!fresh)
 		return;
 	spin_lock(&watch->xlock);
-	if (!watch->watched) {
-		watch->watched = fresh;
+	if (!watch->watches) {
+		watch->watches = fresh;
 		fresh = NULL;
 	}
 	spin_unlock(&watch->xlock);
 	free(fresh);
 }
 
-uint64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
-		      uint64_t begun, uint64_t queued)
+static int64_t oldest_of(struct watched *watched, uint64_t now_ns,
+			 uint64_t begun, uint64_t queued)
+{
+	uint64_t since_ns;
+
+	mark(watched, now_ns, begun, queued);
+	since_ns = watched->n_marks > 0 ? watched->marks[0].at_ns : now_ns;
+	return now_ns > since_ns ? (int64_t)(now_ns - since_ns) : 0;
+}
+
+int64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
+		     uint64_t begun, uint64_t queued)
 {
 	struct watch *watch = &engine->watch;
-	struct watched *watched;
-	uint64_t since = 0;
+	int64_t age = queued > 0 ? ROTA_AGE_UNKNOWN : 0;
+	struct watched *watched = NULL;
 
 	make_places(watch);
 	spin_lock(&watch->xlock);
-	if (watch->watched) {
-		watched = place_of(watch, id);
-		watched->asked_ns = now_ns;
-		mark(watched, now_ns, begun, queued);
-		if (watched->n_marks > 0)
-			since = watched->marks[0].at_ns;
+	if (watch->watches)
+		watched = find(watch->watches, id);
+	if (watched) {
+		age = oldest_of(watched, now_ns, begun, queued);
+		unlink_asked(watch->watches, watched);
+		link_asked(watch->watches, watched);
+	} else if (watch->watches) {
+		watched = add(watch->watches, id, now_ns);
+		if (watched)
+			mark(watched, now_ns, begun, queued);
 	}
+	if (watched)
+		watched->asked_ns = now_ns;
 	spin_unlock(&watch->xlock);
-	return since;
+	return age;
 }
 
 /* ---- the monitor's part ---- */
+
+/* False: it is not there any more. */
+static bool watch_one(struct engine *engine, struct watched *watched)
+{
+	struct look look;
+
+	if (look_at(engine, watched->id, &look) != 0)
+		return false;
+	/* Somebody may have asked since the tick began. */
+	mark(watched, crew_now_ns(&engine->crew), look.begun, look.queued);
+	return true;
+}
+
+static void watch_some(struct engine *engine, struct watches *watches,
+		       uint64_t now_ns)
+{
+	unsigned n = watches->n < WATCH_LOOKS ? watches->n : WATCH_LOOKS, i;
+
+	for (i = 0; i < n; i++) {
+		struct watched *watched;
+
+		if (watches->next >= watches->n)
+			watches->next = 0;
+		watched = &watches->of[watches->order[watches->next]];
+		if (now_ns <= watched->asked_ns + WATCH_FORGET_NS &&
+		    watch_one(engine, watched))
+			watches->next++;
+		else
+			forget(watches, watched); /* another is there now */
+	}
+}
 
 void watch_tick(struct crew *crew, uint64_t now_ns)
 {
@@ -343,7 +466,7 @@ void watch_tick(struct crew *crew, uint64_t now_ns)
 	spin_lock(&watch->xlock);
 	for (i = 0; i < n; i++)
 		see(engine, i);
-	for (i = 0; watch->watched && i < WATCHED; i++)
-		watch_one(engine, &watch->watched[i], now_ns);
+	if (watch->watches)
+		watch_some(engine, watch->watches, now_ns);
 	spin_unlock(&watch->xlock);
 }

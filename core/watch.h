@@ -16,7 +16,7 @@
 
 struct engine;
 struct crew;
-struct watched;
+struct watches;
 
 /* A worker's turn. No turn: self is ROTA_NONE, and there is no job. */
 struct sighting {
@@ -34,11 +34,17 @@ struct watch {
 	AO_t xnow_ns;  /* time of the last tick, 0 while there are none: by the
 	                   monitor, read by anyone, relaxed */
 	AO_TS_t xlock; /* everything below, and local.seen */
-	struct watched
-		*watched; /* WATCHED of them, or NULL: nobody has asked */
+	struct watches *watches; /* NULL: nobody has asked */
 };
 
-#define WATCHED 32
+/* So many actors are watched at most, and so many looked at in a tick: in turn,
+   where there are more. */
+#define WATCHED 1024
+#define WATCH_LOOKS 64
+/* One that nobody has asked about for so long is not watched any more; the latter
+   where its place is wanted for another one. */
+#define WATCH_FORGET_NS UINT64_C(60000000000)
+#define WATCH_YIELD_NS UINT64_C(5000000000)
 
 void watch_init(struct engine *engine);
 void watch_fini(struct engine *engine);
@@ -67,11 +73,11 @@ uint64_t watch_since(struct engine *engine, unsigned worker,
 		     const struct sighting *now);
 
 /*
- * Watch an actor from now on. Since when its oldest message has been queued at
- * least; 0: no message is there. @begun: messages that it has begun to handle,
- * @queued: those behind it.
+ * Watch an actor from now on. How long its oldest message has been queued at
+ * least, as in rota_status.oldest_ns. @begun: messages that it has begun to
+ * handle, @queued: those behind it.
  */
-uint64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
-		      uint64_t begun, uint64_t queued);
+int64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
+		     uint64_t begun, uint64_t queued);
 
 #endif

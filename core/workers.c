@@ -2,6 +2,7 @@
 /* workers - how many there are, and shall be */
 #include <errno.h>
 
+#include "core/chain.h"
 #include "core/engine.h"
 
 unsigned rota_workers(const rota_engine *handle)
@@ -19,12 +20,15 @@ unsigned rota_workers(const rota_engine *handle)
 
 int rota_workers_set(rota_engine *handle, unsigned n)
 {
+	struct local *local = local_here();
 	struct thread_record *record;
 	struct engine *engine;
 	int error;
 
 	if (!handle)
 		return -EINVAL;
+	if (local)
+		chain_close(local);
 	error = site_look(handle->number, &engine, &record);
 	if (error)
 		return error;

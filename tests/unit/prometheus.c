@@ -7,6 +7,8 @@
  */
 #include <ctype.h>
 
+#include <rota/task.h>
+
 #include "tests/unit/support.h"
 
 #define MAX_SAMPLES 256
@@ -218,6 +220,98 @@ Test(prometheus, tells_the_counters, .timeout = HANG)
 	(void)sum(&text, "rota_overdrafts_total", "0");
 	(void)sum(&text, "rota_chained_total", "0");
 	free(buffer);
+	engine_stop();
+}
+
+/* Each figure of rota_stats(), in their order, and where the text has it. */
+static const struct field {
+	size_t offset;
+	size_t size;
+	const char *metric;
+} fields[] = {
+#define FIELD(name, metric)                                               \
+	{                                                                 \
+		offsetof(struct rota_stats, name),                        \
+			sizeof(((struct rota_stats *)NULL)->name), metric \
+	}
+	FIELD(spawned, "rota_actors_spawned_total"),
+	FIELD(ended, "rota_actors_ended_total"),
+	FIELD(messages, "rota_messages_total"),
+	FIELD(turns, "rota_turns_total"),
+	FIELD(waits, "rota_waits_total"),
+	FIELD(overdrafts, "rota_overdrafts_total"),
+	FIELD(steals, "rota_steals_total"),
+	FIELD(wakeups, "rota_wakeups_total"),
+	FIELD(dead_letters, "rota_dead_letters_total"), /* [0]: all */
+	FIELD(memory, "rota_memory_bytes"),
+	FIELD(memory_of, NULL), /* the same, by kind */
+	FIELD(memory_limit, "rota_memory_limit_bytes"),
+	FIELD(memory_refused, "rota_memory_refused_total"),
+	FIELD(tasks, "rota_tasks_total"),
+	FIELD(stuck, "rota_stuck_total"),
+	FIELD(late_replies, "rota_late_replies_total"),
+	FIELD(spares, "rota_spares_total"),
+	FIELD(queries, "rota_queries_total"),
+	FIELD(abandoned, "rota_actors_abandoned_total"),
+	FIELD(returned, "rota_actors_returned_total"),
+	FIELD(chained, "rota_chained_total"),
+#undef FIELD
+};
+
+#define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
+
+static void expect_fields(const struct text *text,
+			  const struct rota_stats *stats)
+{
+	for (size_t i = 0; i < N_FIELDS; i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)stats + fields[i].offset,
+		       sizeof(value));
+		if (fields[i].metric)
+			cr_assert_eq(sum(text, fields[i].metric, NULL), value,
+				     "%s", fields[i].metric);
+	}
+}
+
+static int add_one(void *arg)
+{
+	tally_add(*(struct tally **)arg, 1);
+	return 0;
+}
+
+Test(prometheus, tells_all_that_rota_stats_tells, .timeout = HANG)
+{
+	struct tally tally = {0}, *where = &tally;
+	size_t end = offsetof(struct rota_stats, spawned);
+	struct rota_stats stats, again;
+	struct text text;
+	char *buffer;
+
+	for (size_t i = 0; i < N_FIELDS; i++) {
+		cr_assert_eq(fields[i].offset, end, "before %s",
+			     fields[i].metric);
+		end += fields[i].size;
+	}
+	cr_assert_eq(end, sizeof(struct rota_stats), "one is not listed");
+	engine_start(2);
+	for (int i = 0; i < 7; i++) {
+		ACTS(puppet_spawn(NULL, 0), act_self_stop, NULL);
+		cr_assert_eq(rota_task_submit(engine, add_one, &where,
+					      sizeof(where), NULL),
+			     0);
+	}
+	quiesce();
+	/* Workers step until they sleep. */
+	do {
+		stats = counters();
+		buffer = print(NULL);
+		text = parse(buffer);
+		free(buffer);
+		again = counters();
+	} while (memcmp(&stats, &again, sizeof(stats)) != 0);
+	cr_assert_eq(sum(&text, "rota_tasks_total", NULL), 7);
+	expect_fields(&text, &stats);
 	engine_stop();
 }
 

@@ -5,6 +5,8 @@
  * When an engine is quiescent each message that was accepted has been handled
  * or is a dead letter, and each actor spawned lives or has ended.
  */
+#include <rota/task.h>
+
 #include "tests/unit/support.h"
 
 static struct record record;
@@ -237,6 +239,59 @@ Test(stats, of_workers_and_outside_are_the_sum, .timeout = HANG)
 	cr_assert_eq(sum.steals, all.steals);
 	cr_assert_eq(sum.wakeups, all.wakeups);
 	cr_assert_gt(all.wakeups, 0);
+	engine_stop();
+}
+
+/* Those that threads have woken. */
+Test(stats, count_wakeups_from_outside, .timeout = HANG)
+{
+	rota_id id;
+
+	engine_start(1);
+	id = puppet_spawn(NULL, 0);
+	/* Sooner or later it sleeps when we send. */
+	AWAIT(send_value(id, 1, 1) != 0 ||
+	      stats_of(ROTA_STATS_OUTSIDE).wakeups > 0);
+	quiesce();
+	cr_assert_gt(stats_of(ROTA_STATS_OUTSIDE).wakeups, 0);
+	cr_assert_geq(stats_of(ROTA_STATS_ALL).wakeups,
+		      stats_of(ROTA_STATS_OUTSIDE).wakeups);
+	engine_stop();
+}
+
+#define N_TASKS 100
+
+static struct tally n_run;
+
+static int run_task(void *arg)
+{
+	(void)arg;
+	tally_add(&n_run, 1);
+	return 0;
+}
+
+/* What is pushed here is handled elsewhere. */
+static int act_submit_and_block(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < N_TASKS; i++)
+		cr_assert_eq(rota_task_submit(engine, run_task, NULL, 0, NULL),
+			     0);
+	AWAIT(tally_of(&n_run) == N_TASKS);
+	return 0;
+}
+
+Test(stats, count_what_is_stolen, .timeout = HANG)
+{
+	uint64_t stolen;
+
+	engine_start(2);
+	ACTS(puppet_spawn(NULL, 0), act_submit_and_block, NULL);
+	quiesce();
+	stolen = stats_of(0).steals + stats_of(1).steals;
+	cr_assert_gt(stolen, 0);
+	cr_assert_eq(stats_of(ROTA_STATS_ALL).tasks, N_TASKS);
+	cr_assert_geq(stats_of(ROTA_STATS_ALL).steals, stolen);
 	engine_stop();
 }
 

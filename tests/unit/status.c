@@ -348,7 +348,33 @@ Test(status, watches_while_nobody_asks, .timeout = HANG)
 	engine_stop();
 }
 
-#define STEPS 60
+/* What was there before anybody asked is at least as old as the first answer. */
+Test(status, tells_what_is_not_known_from_what_is_not_there, .timeout = HANG)
+{
+	struct stall stall = {0};
+	rota_id some, none;
+
+	engine_start(1);
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	some = puppet_spawn(NULL, 0);
+	none = puppet_spawn(NULL, 0);
+	cr_assert_eq(send_value(some, 1, 1), 0);
+	cr_assert_eq(status_of(some).oldest_ns, ROTA_AGE_UNKNOWN);
+	cr_assert_eq(status_of(none).oldest_ns, 0);
+	AWAIT(status_of(some).oldest_ns > ROTA_MS(2));
+	/* Of one that is watched already. */
+	cr_assert_eq(send_value(none, 1, 1), 0);
+	cr_assert_geq(status_of(none).oldest_ns, 0);
+	flag_raise(&stall.go);
+	quiesce();
+	cr_assert_eq(status_of(some).oldest_ns, 0);
+	cr_assert_eq(status_of(none).oldest_ns, 0);
+	engine_stop();
+}
+
+/* So many times at which messages came are told apart. */
+#define TOLD_APART 64
+#define STEPS 200
 
 /* Handles a message when it may. */
 static struct {
@@ -373,17 +399,17 @@ static const struct rota_behaviour steps_behaviour = {
 	.handle = steps_handle,
 };
 
-/* Never more than its age, whichever message is the oldest; and not much less,
-   however many there are. */
-Test(status, tells_the_age_of_whichever_is_oldest, .timeout = HANG)
+/* Never more than its age, whichever message is the oldest of @n; and less by
+   what has passed until somebody looked, and a @part of the whole time. */
+static void expect_ages(size_t n, int64_t part)
 {
-	int64_t before[STEPS], after[STEPS], looked, part;
+	int64_t before[STEPS], after[STEPS], looked, slack;
 	struct rota_status status;
 	rota_id id;
 
 	engine_start(1);
 	id = spawn(&steps_behaviour, NULL, STEPS);
-	for (int i = 0; i < STEPS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		before[i] = now_ns();
 		cr_assert_eq(send_value(id, 1, 1), 0);
 		for (int j = 0; j < 5; j++)
@@ -391,53 +417,149 @@ Test(status, tells_the_age_of_whichever_is_oldest, .timeout = HANG)
 		(void)status_of(id);
 		after[i] = now_ns();
 	}
-	part = (after[STEPS - 1] - before[0]) / 5;
+	slack = part ? (after[n - 1] - before[0]) / part : 0;
 	AWAIT(status_of(id).for_ns > 0);
-	for (size_t i = 1; i < STEPS; i++) {
+	for (size_t i = 1; i < n; i++) {
 		/* i is the oldest that is queued: i - 1 is in hand. */
 		AWAIT(tally_of(&steps.begun) == i);
 		nap();
 		looked = now_ns();
 		status = status_of(id);
 		cr_assert_eq(status.handled, i);
-		cr_assert_eq(status.mailbox_length, STEPS + 1 - i);
+		cr_assert_eq(status.mailbox_length, n + 1 - i);
 		cr_assert_gt(status.oldest_ns, 0, "of %zu", i);
 		cr_assert_leq(status.oldest_ns, now_ns() - before[i], "of %zu",
 			      i);
-		/* Too low by a part of the whole time, at most. */
-		cr_assert_geq(status.oldest_ns, looked - after[i] - part,
+		cr_assert_geq(status.oldest_ns, looked - after[i] - slack,
 			      "of %zu", i);
 		tally_add(&steps.allowed, 1);
 	}
-	AWAIT(tally_of(&steps.begun) == STEPS);
+	AWAIT(tally_of(&steps.begun) == n);
 	cr_assert_eq(status_of(id).oldest_ns, 0);
 	tally_add(&steps.allowed, 1);
 	quiesce();
 	engine_stop();
 }
 
-/* More actors are asked about than are watched. */
-Test(status, of_many_actors, .timeout = HANG)
+Test(status, tells_the_age_of_whichever_is_oldest, .timeout = HANG)
+{
+	expect_ages(TOLD_APART, 0);
+}
+
+Test(status, tells_the_age_of_many_to_a_thirtieth, .timeout = HANG)
+{
+	expect_ages(STEPS, 30);
+}
+
+/* ---- of many actors ---- */
+
+#define WATCHED_AT_ONCE 1024
+#define CROWD (WATCHED_AT_ONCE + 76)
+
+static struct {
+	struct stall stall; /* of the only worker: nothing is handled */
+	rota_id ids[CROWD];
+} crowd;
+
+static void crowd_start(size_t n)
+{
+	engine_start(1);
+	stall_start(&crowd.stall, puppet_spawn(NULL, 0));
+	for (size_t i = 0; i < n; i++)
+		crowd.ids[i] = puppet_spawn(NULL, 0);
+}
+
+static void crowd_send(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(send_value(crowd.ids[i], 1, 1), 0);
+}
+
+static void crowd_end(size_t n)
+{
+	flag_raise(&crowd.stall.go);
+	quiesce();
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(status_of(crowd.ids[i]).oldest_ns, 0);
+	engine_stop();
+}
+
+/* All are asked about once, in turn; of how many the age is known. */
+static size_t n_known(size_t n)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rota_status status = status_of(crowd.ids[i]);
+
+		cr_assert_eq(status.mailbox_length, 1);
+		known += status.oldest_ns > 0;
+	}
+	return known;
+}
+
+Test(status, of_many_actors_asked_about_in_turn, .timeout = HANG)
+{
+	crowd_start(WATCHED_AT_ONCE);
+	crowd_send(WATCHED_AT_ONCE);
+	cr_assert_eq(n_known(WATCHED_AT_ONCE), 0);
+	for (int round = 0; round < 10; round++)
+		cr_assert_eq(n_known(WATCHED_AT_ONCE), WATCHED_AT_ONCE);
+	crowd_end(WATCHED_AT_ONCE);
+}
+
+/* The monitor gets around to each. */
+Test(status, of_many_actors_while_nobody_asks, .timeout = HANG)
+{
+	crowd_start(WATCHED_AT_ONCE);
+	for (size_t i = 0; i < WATCHED_AT_ONCE; i++)
+		cr_assert_eq(status_of(crowd.ids[i]).oldest_ns, 0);
+	crowd_send(WATCHED_AT_ONCE);
+	for (int i = 0; i < 3000; i++)
+		nap();
+	/* Those that were not seen since have just come now. */
+	cr_assert_eq(n_known(WATCHED_AT_ONCE), WATCHED_AT_ONCE);
+	crowd_end(WATCHED_AT_ONCE);
+}
+
+static int64_t oldest_of_last(void)
+{
+	return status_of(crowd.ids[CROWD - 1]).oldest_ns;
+}
+
+/* Some are known, and stay so; another one is as soon as these are forgotten. */
+Test(status, of_more_actors_than_are_watched, .timeout = HANG)
+{
+	crowd_start(CROWD);
+	crowd_send(CROWD);
+	(void)n_known(CROWD);
+	for (int round = 0; round < 5; round++) {
+		cr_assert_eq(n_known(CROWD), WATCHED_AT_ONCE);
+		cr_assert_eq(oldest_of_last(), ROTA_AGE_UNKNOWN);
+	}
+	AWAIT(oldest_of_last() > 0);
+	crowd_end(CROWD);
+}
+
+/* Those that have ended make room at once. */
+Test(status, of_actors_that_come_and_go, .timeout = HANG)
 {
 	struct stall stall = {0};
-	rota_id ids[100];
+	rota_id last;
 
 	engine_start(1);
-	stall_start(&stall, puppet_spawn(NULL, 0));
-	for (int i = 0; i < 100; i++) {
-		ids[i] = puppet_spawn(NULL, 0);
-		cr_assert_eq(send_value(ids[i], 1, 1), 0);
+	for (int i = 0; i < 3 * WATCHED_AT_ONCE; i++) {
+		rota_id id = puppet_spawn(NULL, 0);
+
+		(void)status_of(id);
+		ACTS(id, act_self_stop, NULL);
 	}
-	for (int round = 0; round < 20; round++)
-		for (int i = 0; i < 100; i++)
-			cr_assert_eq(status_of(ids[i]).mailbox_length, 1);
-	/* Those asked about last are watched. */
-	AWAIT(status_of(ids[99]).oldest_ns > ROTA_MS(2));
-	cr_assert_gt(status_of(ids[80]).oldest_ns, 0);
-	flag_raise(&stall.go);
 	quiesce();
-	for (int i = 0; i < 100; i++)
-		cr_assert_eq(status_of(ids[i]).oldest_ns, 0);
+	stall_start(&stall, puppet_spawn(NULL, 0));
+	last = puppet_spawn(NULL, 0);
+	cr_assert_eq(send_value(last, 1, 1), 0);
+	AWAIT(status_of(last).oldest_ns > 0);
+	flag_raise(&stall.go);
 	engine_stop();
 }
 

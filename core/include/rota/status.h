@@ -61,7 +61,9 @@ struct rota_status {
 	                            senders that wait */
 	int64_t oldest_ns; /* the oldest message that is queued, without the one
 	                      in hand, has been there so long at least; 0: none
-	                      is, or none has been seen. See rota_status() */
+	                      is, or it has just come; ROTA_AGE_UNKNOWN: one is,
+	                      and since when is not known (yet). See
+	                      rota_status() */
 	unsigned queries;  /* in progress beside each other, running or waiting;
 	                     the rest of what is told is about one of them. 0:
 	                     messages are handled one by one. See ROTA_QUERY */
@@ -72,16 +74,28 @@ struct rota_status {
 
 #define ROTA_STATUS_INIT ROTA_SIZED(rota_status)
 
+/* In place of rota_status.oldest_ns. */
+#define ROTA_AGE_UNKNOWN (-1)
+
 /**
  * rota_status() - what an actor is doing, and since when
  * @status: filled as far as its size goes; left alone on failure
  *
  * The figures are a moment old, and may be of moments that are not quite the
  * same. Sends carry no time: the age of the oldest message is found by watching
- * the mailbox at each tick. An actor is watched from the first rota_status() on,
- * until it was not asked about for a minute, or 32 others have been since; so
- * the first answer is 0, and later ones are exact to the tick for what came
- * since, as far as messages were handled in their order.
+ * the mailbox. An actor is watched from the first rota_status() on, until it was
+ * not asked about for a minute; so the first answer is ROTA_AGE_UNKNOWN, if
+ * something is queued, and what was there by then is as old as the watch at
+ * least. Ages of what came since are never too high, as far as messages were
+ * handled in their order, and too low by no more than
+ * - a tick, while up to 64 actors of the engine are watched: so many are looked
+ *   at in each, in turn; with more of them one tick for each 64, 16 for 1,024;
+ * - where messages came in more than 64 of these looks and are queued all
+ *   together, a thirtieth of the greatest age among them besides.
+ * An engine watches 1,024 actors. The next one takes the place of the one that
+ * was not asked about for longest, if that is more than five seconds; if not it
+ * is not watched, and the answer ROTA_AGE_UNKNOWN until there is room: who asks
+ * about 2,000 actors in turn is told the ages of 1,024.
  *
  * Context: a handler or any thread; never waits, and does not disturb the
  *          actor.
