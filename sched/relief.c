@@ -13,8 +13,9 @@
  *             one for each whose thread the kernel has asleep.
  *             That a turn is long does not say that a processor is free: spare
  *             ones for workers that compute come at growing intervals, and not
- *             while as many workers move as there are seats; and who was seen to stand still on a crowded machine may just not
- *             have been given a processor.
+ *             while as many workers move as there are seats; and who was seen
+ *             to stand still on a crowded machine may just not have been given
+ *             a processor, unless the kernel has it asleep.
  * Rejected:   a spare for each turn that lasts long (turns of 10 ms on all
  *             workers would bring all spares in); letting a spare take over
  *             the stuck worker's structure, as Go does with its P (a turn uses
