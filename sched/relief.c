@@ -13,8 +13,9 @@
  *             one for each whose thread the kernel has asleep.
  *             That a turn is long does not say that a processor is free: spare
  *             ones for workers that compute come at growing intervals, and not
- *             while as many workers move as there are seats; and who was seen to stand still on a crowded machine may just not
- *             have been given a processor.
+ *             while as many workers move as there are seats; and who was seen
+ *             to stand still on a crowded machine may just not have been given
+ *             a processor, unless the kernel has it asleep.
  * Rejected:   a spare for each turn that lasts long (turns of 10 ms on all
  *             workers would bring all spares in); letting a spare take over
  *             the stuck worker's structure, as Go does with its P (a turn uses
@@ -242,7 +243,9 @@ static void look_at(struct worker *worker, uint64_t now_ns,
 		worker->still_since_ns = now_ns;
 		AO_store(&worker->xasleep, 0); /* relaxed: a hint */
 	} else {
-		lost = now_ns - worker->still_since_ns >= allowance_ns;
+		/* Relaxed: only we write it. */
+		lost = now_ns - worker->still_since_ns >= allowance_ns ||
+		       AO_load(&worker->xasleep);
 	}
 	/* Relaxed: only we write it, but for relief_unblock(). */
 	if (AO_load(&worker->xlost) != lost)
@@ -320,6 +323,34 @@ static unsigned ask_for_sleepers(struct crew *crew)
 		left--;
 	}
 	return found;
+}
+
+/* It has not moved for long enough to be lost, were there no crowd. */
+static bool is_still(const struct worker *worker, uint64_t now_ns)
+{
+	return worker->still_turns != TURNS_UNSEEN && !is_lost(worker) &&
+	       now_ns - worker->still_since_ns >= LOST_NS;
+}
+
+/* In a crowd: who stands still because it is asleep waits for no processor. */
+static void ask_the_still(struct crew *crew, uint64_t now_ns)
+{
+	unsigned i, n = crew_slots(crew), left = TICK_ASKS;
+
+	for (i = 0; i < n && left > 0; i++) {
+		unsigned slot = crew->relief.next_asked++ % n;
+		struct worker *worker = crew->workers[slot];
+		/* Relaxed, here and below: hints. */
+		long thread = (long)AO_load(&worker->xthread);
+
+		if (thread == 0 || !is_still(worker, now_ns))
+			continue;
+		left--;
+		if (!asleep_is(thread) || sleeps(worker))
+			continue;
+		AO_store(&worker->xasleep, 1); /* relaxed: a hint */
+		AO_store(&worker->xlost, 1);   /* relaxed: likewise */
+	}
 }
 
 /* Under the lock. */
@@ -402,10 +433,12 @@ bool relief_tick(struct crew *crew, uint64_t now_ns)
 
 	if (is_last)
 		now_ns = crew_now_ns(crew);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		look_at(crew->workers[i], now_ns, allowance_ns);
+	if (allowance_ns > LOST_NS && is_wanting(crew))
+		ask_the_still(crew, now_ns);
+	for (i = 0; i < n; i++)
 		n_lost += is_lost(crew->workers[i]);
-	}
 	/* Relaxed: hints; what is missed is seen at the next tick. */
 	if (n_lost > 0 || AO_load(&crew->relief.xn) > 0)
 		say_why(crew, now_ns, settle_all(crew, now_ns));

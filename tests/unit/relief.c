@@ -6,6 +6,7 @@
  * are constants of the source, which is why it is included.
  */
 #include <sched.h>
+#include <unistd.h>
 
 #include "sched/relief.c"
 #include "tests/unit/stage.h"
@@ -106,6 +107,49 @@ Test(relief, a_crowd_is_given_time)
 	begin_with("core:2 pu:1", 2);
 	cr_assert_eq(allowance(&crew), LOST_NS);
 	end();
+}
+
+static AO_t xsleeper;
+
+static void *sleep_in_read(void *arg)
+{
+	char byte;
+
+	AO_store(&xsleeper, (AO_t)asleep_self());
+	return read(*(int *)arg, &byte, 1) == 1 ? NULL : arg;
+}
+
+/* But who is asleep in its turn waits for no processor. */
+Test(relief, but_not_those_who_sleep_in_their_turns, .timeout = 60)
+{
+	pthread_t thread;
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, sleep_in_read, &ends[0]), 0);
+	while (AO_load(&xsleeper) == 0 || !asleep_is((long)AO_load(&xsleeper)))
+		sched_yield();
+	begin_with("core:2 pu:1", 8);
+	AO_store(&one->xthread, AO_load(&xsleeper));
+	AO_store(&two->xthread, (AO_t)asleep_self());
+	relief_tick(&crew, now_ns);
+	now_ns += LOST_NS;
+	relief_tick(&crew, now_ns);
+	cr_assert_not(is_lost(one), "there is nothing to be done");
+	AO_store(&crew.xlate, 1);
+	relief_tick(&crew, now_ns);
+	cr_assert(is_lost(one));
+	cr_assert_not(is_lost(two));
+	now_ns += LOST_NS;
+	relief_tick(&crew, now_ns);
+	cr_assert(is_lost(one));
+	cr_assert_eq(count_losses(&crew).n_blocked, 1);
+	AO_store(&one->xturns, 8);
+	relief_tick(&crew, now_ns);
+	cr_assert_not(is_lost(one));
+	end();
+	cr_assert_eq(write(ends[1], "", 1), 1);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
 }
 
 /* ---- when a spare one is due ---- */

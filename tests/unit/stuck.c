@@ -323,7 +323,7 @@ Test(stuck, a_region_whose_place_is_taken_is_not, .timeout = HANG)
 	struct stall stall = {0};
 	rota_id sibling;
 
-	start_with_spares(1, 1);
+	start_with_spares(1, 8); /* some, if the kernel keeps one waiting */
 	sibling = puppet_spawn(&record, 0);
 	ACTS(puppet_spawn(NULL, 1), act_stall_in_region, &stall);
 	AWAIT(flag_is_up(&stall.begun));

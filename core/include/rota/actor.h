@@ -484,9 +484,9 @@ struct rota_exit {
  *          thread waits).
  * Errors:  -ETIMEDOUT; -ESRCH there never was such an actor, or its engine is
  *          gone; -EDEADLK an actor waits for itself, directly or through
- *          others' joins (of those in a circle, one is told); -ECANCELED: the
- *          caller's actor is being stopped, or the request that it has in hand
- *          was cancelled.
+ *          others' joins (of those in a circle, one is told); -ENOMEM: there
+ *          is no memory for the wait; -ECANCELED: the caller's actor is being
+ *          stopped, or the request that it has in hand was cancelled.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_join(rota_id id, int64_t within, struct rota_exit *why);

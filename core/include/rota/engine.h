@@ -227,6 +227,9 @@ struct rota_stop_report {
  * rota_stop() - stop every actor after its message in hand, then the engine
  * @within: how long handlers may take to return
  *
+ * Where some do not, others that wait for them, and the threads, are given time
+ * to leave after that: it returns some 0.2 s later than asked.
+ *
  * What is still queued becomes dead letters; waits of handlers, those that they
  * are in and all that follow, end with -ECANCELED; destructors run, and may wait
  * until the time is up. Tasks that have not started are cancelled, those that
