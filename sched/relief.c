@@ -38,7 +38,9 @@
 #define LOST_NS 1500000
 /* Per thread and processor: for so long others may have had the processor. */
 #define SLICE_NS 8000000
-/* That none can come is said again after so long, at the soonest. */
+/* For so long none could come: before, a busy machine may be all there is. */
+#define FAIL_NS 500000000
+/* That is said again after so long, at the soonest. */
 #define SAY_NS UINT64_C(10000000000)
 /* Intervals between spares for turns that have said nothing: doublings. */
 #define MAX_DOUBLINGS 10
@@ -132,13 +134,28 @@ static int call_spare(struct crew *crew)
 	return error ? error : roster_call(spare, place_of_lost(crew, n));
 }
 
+/* Why one could not come; 0: it came, or none is wanted. */
+static void note_outcome(struct relief *relief, int error, uint64_t now_ns)
+{
+	/* Relaxed, here and below: hints. */
+	AO_t since_ns = AO_load(&relief->xfailing_ns);
+
+	if (error == 0)
+		since_ns = 0;
+	else if (since_ns == 0)
+		since_ns = now_ns;
+	if (now_ns - since_ns < FAIL_NS)
+		error = 0;
+	AO_store(&relief->xfailing_ns, since_ns); /* relaxed: a hint */
+	AO_store(&relief->xerror, (AO_t)-error);  /* relaxed: likewise */
+}
+
 /* If there is no thread to be had the next tick tries again. */
-static void relieve(struct crew *crew)
+static void relieve(struct crew *crew, uint64_t now_ns)
 {
 	int error = call_spare(crew);
 
-	/* Relaxed: a hint. */
-	AO_store(&crew->relief.xerror, (AO_t)-error);
+	note_outcome(&crew->relief, error, now_ns);
 	if (error)
 		return;
 	crew->relief.last_ns = crew_now_ns(crew);
@@ -186,7 +203,7 @@ void relief_block(struct worker *worker)
 	if (roster->is_open && roster_duty(worker) == DUTY_ACTIVE &&
 	    AO_load(&crew->relief.xn) < count_losses(crew).n &&
 	    idle_sleepers(idle_read(&crew->idle)) == 0)
-		relieve(crew);
+		relieve(crew, crew_now_ns(crew));
 	pthread_mutex_unlock(&roster->lock);
 }
 
@@ -365,11 +382,10 @@ static void settle(struct crew *crew, uint64_t now_ns)
 	    is_wanting(crew))
 		losses.n_blocked += ask_for_sleepers(crew);
 	if (n_relief >= losses.n || !is_wanting(crew))
-		/* Relaxed: a hint. */
-		AO_store(&crew->relief.xerror, 0);
+		note_outcome(&crew->relief, 0, now_ns);
 	else if (n_relief < losses.n_blocked ||
 		 is_due(crew, losses, n_relief, now_ns))
-		relieve(crew);
+		relieve(crew, now_ns);
 }
 
 /* Under the lock, if the crew does not stop. True: all spares are in use. */
@@ -443,8 +459,7 @@ bool relief_tick(struct crew *crew, uint64_t now_ns)
 	if (n_lost > 0 || AO_load(&crew->relief.xn) > 0)
 		say_why(crew, now_ns, settle_all(crew, now_ns));
 	else
-		/* Relaxed: a hint. */
-		AO_store(&crew->relief.xerror, 0);
+		note_outcome(&crew->relief, 0, now_ns);
 	if (is_last)
 		forget_all(crew);
 	/* Relaxed: as above. */

@@ -22,8 +22,10 @@ struct relief {
 	uint64_t
 		last_ns; /* when the last one did; under the lock, like the next */
 	unsigned next_asked; /* whether it is asleep */
-	AO_t xerror; /* why one that is wanted could not come, an errno; 0: all
-	                came */
+	/* Both relaxed, hints. */
+	AO_t xfailing_ns; /* since when one that is wanted could not come; 0: all
+	                     came */
+	AO_t xerror;	  /* why, an errno, once that has lasted; or 0 */
 	uint64_t said_ns; /* when that was said; the monitor's */
 };
 

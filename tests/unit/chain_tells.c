@@ -35,8 +35,9 @@ static struct {
 	rota_id third;	   /* on a thread of its own */
 	rota_id elsewhere; /* in the other engine */
 	rota_cell *cell;   /* as the third */
-	/* The handler's; whoever is told reads @n. */
-	uint64_t n; /* sent to the receiver */
+	/* The handler's; whoever is told reads @xn, and what tells need not
+	   order anything else. */
+	AO_t xn; /* sent to the receiver */
 	bool was_open;
 	int error; /* of what told */
 	rota_token token;
@@ -56,7 +57,7 @@ static int is_told(void *arg)
 	(void)arg;
 	if (flag_is_up(&scene.told))
 		return 0;
-	send_value(scene.to, 1, scene.n);
+	send_value(scene.to, 1, AO_load_acquire(&scene.xn));
 	flag_raise(&scene.told);
 	return 0;
 }
@@ -89,13 +90,13 @@ static const struct local *own(void)
 
 static void open_chain(void)
 {
-	uint64_t most = OPENS_AT_LAST;
+	uint64_t most = OPENS_AT_LAST, n = 0;
 
-	while (scene.n < most) {
-		cr_assert_eq(send_value(scene.to, 1, scene.n), 0);
-		scene.n++;
+	while (n < most) {
+		cr_assert_eq(send_value(scene.to, 1, n), 0);
+		AO_store_release(&scene.xn, ++n);
 		if (own()->chain.is_open && most == OPENS_AT_LAST)
-			most = scene.n + 2; /* so many in the hand */
+			most = n + 2; /* so many in the hand */
 	}
 	scene.was_open = own()->chain.is_open && own()->chain.messages.n == 2;
 }
@@ -182,7 +183,7 @@ static void end_scene(void)
 	cr_assert_eq(scene.error, 0, "%s", rota_strerror(scene.error));
 	flag_raise(&stall.go);
 	quiesce();
-	cr_assert_eq(tally_of(&expecting.n), scene.n + 1);
+	cr_assert_eq(tally_of(&expecting.n), AO_load_acquire(&scene.xn) + 1);
 	cr_assert_eq(tally_of(&expecting.n_wrong), 0);
 	engine_stop();
 	cr_assert_eq(rota_stop(scene.other, PATIENCE), 0);

@@ -354,26 +354,31 @@ static int act_block_in_region(void *arg)
 	return error;
 }
 
-/* All stacks are in use, and again and again a turn blocks the only worker. */
+/*
+ * All stacks are in use, and again and again a turn blocks the only worker. On a
+ * busy machine spares may have come before, and those stay on which turns of the
+ * crowd wait.
+ */
 static void block_at_the_limit(int (*block)(void *))
 {
-	const size_t limit = 14 * MIB, stack = 300 * 1024;
+	enum { SPARES = 4 };
+	const size_t limit = 14 * MIB, beyond = SPARES * 300 * 1024;
 	struct rota_config config = test_config(1);
 	static struct record record;
-	unsigned before = n_threads_before();
 	rota_id ids[100], blocker, sibling;
 	struct crowd crowd;
+	unsigned before;
 
 	config.memory = limit;
-	config.spares = 4;
+	config.spares = SPARES;
 	engine = engine_make(&config);
-	before += 2;
 	blocker = puppet_spawn(NULL, 0);
 	sibling = puppet_spawn(&record, 0);
 	for (int i = 0; i < 100; i++)
 		ids[i] = puppet_spawn(NULL, 0);
 	crowd_waits(&crowd, ids, 100);
 	cr_assert_gt(tally_of(&crowd.refused), 0);
+	before = n_threads();
 	for (uint64_t round = 1; round <= 3; round++) {
 		struct stall stall = {0};
 
@@ -381,13 +386,13 @@ static void block_at_the_limit(int (*block)(void *))
 		AWAIT(flag_is_up(&stall.begun));
 		cr_assert_eq(send_value(sibling, 1, round), 0);
 		AWAIT(tally_of(&record.n) == round);
-		cr_assert_leq(counters().memory, limit + stack);
+		cr_assert_leq(counters().memory, limit + beyond);
 		flag_raise(&stall.go);
 		AWAIT(flag_is_up(&stall.ended));
-		AWAIT(n_threads() == before);
-		AWAIT(counters().memory <= limit);
+		AWAIT(n_threads() <= before);
 	}
 	crowd_goes_on(&crowd, 100);
+	AWAIT(counters().memory <= limit);
 	engine_stop();
 }
 

@@ -227,7 +227,7 @@ Test(relief, who_blocks_is_relieved, .init = start, .fini = stop, .timeout = 60)
 		relief_unblock(crew.workers[0]);
 		/* The monitor may be at it as soon as it has the lock. */
 		pthread_mutex_lock(&crew.roster.lock);
-		relieve(&crew);
+		relieve(&crew, 1);
 		cr_assert_eq(AO_load(&crew.relief.xn_total), round);
 		cr_assert_eq(n_present(), 2);
 		cr_assert_eq(crew_slots(&crew), 2, "the same slot again");
