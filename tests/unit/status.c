@@ -413,10 +413,11 @@ static void await_ticks(const struct engine *of)
 }
 
 /* Never more than its age, whichever message is the oldest of @n; and less by
-   what has passed until somebody looked, and a @part of the whole time. */
+   what has passed until somebody looked, and a @part of the whole time and as
+   much as ticks take. */
 static void expect_ages(size_t n, int64_t part)
 {
-	int64_t before[STEPS], after[STEPS], looked, slack;
+	int64_t before[STEPS], after[STEPS], looked, slack, ticks = 0;
 	struct rota_status status;
 	rota_id id;
 
@@ -429,7 +430,10 @@ static void expect_ages(size_t n, int64_t part)
 		await_ticks(table_engine(id_engine(id)));
 		after[i] = now_ns();
 	}
-	slack = part ? (after[n - 1] - before[0]) / part : 0;
+	for (size_t i = 0; i < n; i++)
+		if (after[i] - before[i] > ticks)
+			ticks = after[i] - before[i];
+	slack = part ? (after[n - 1] - before[0]) / part + ticks : 0;
 	AWAIT(status_of(id).for_ns > 0);
 	for (size_t i = 1; i < n; i++) {
 		/* i is the oldest that is queued: i - 1 is in hand. */
