@@ -63,6 +63,7 @@ struct watched {
 	struct watched *before; /* who was asked about before it, and after */
 	struct watched *after;
 	unsigned place; /* in the order */
+	uint64_t fewer; /* had come at the last look than marks say; or 0 */
 	unsigned n_marks;
 	struct mark marks[MARKS]; /* oldest first; ordinals grow */
 };
@@ -241,9 +242,23 @@ static void drop_one_mark(struct watched *watched)
 		(watched->n_marks - least) * sizeof(*marks));
 }
 
-/* Fewer have come than it seemed: room that was leased is given back. */
+/*
+ * Fewer have come than it seemed: room that was leased is given back. One look
+ * does not tell: a message that is begun between a look at those that are begun
+ * and at those that are queued is in neither.
+ */
 static void lower_marks(struct watched *watched, uint64_t newest)
 {
+	bool again = watched->fewer == newest;
+
+	watched->fewer =
+		watched->n_marks > 0 &&
+				watched->marks[watched->n_marks - 1].ordinal >
+					newest
+			? newest
+			: 0;
+	if (!again)
+		return;
 	while (watched->n_marks > 0 &&
 	       watched->marks[watched->n_marks - 1].ordinal > newest) {
 		struct mark *last = &watched->marks[watched->n_marks - 1];
@@ -343,6 +358,7 @@ static struct watched *add(struct watches *watches, rota_id id, uint64_t now_ns)
 	}
 	watched = &watches->of[watches->order[watches->n]];
 	watched->id = id;
+	watched->fewer = 0;
 	watched->n_marks = 0;
 	watched->place = watches->n++;
 	watched->chain = *bucket;
