@@ -224,6 +224,9 @@ struct inside {
 	rota_id to[10];
 	AO_t left;   /* in the worker's queues */
 	AO_t relief; /* spare workers on duty */
+	/* Those that sleep: one that has come for an earlier turn, which a slow
+	   machine has made long, and is leaving. */
+	unsigned sleepers;
 	int error;
 };
 
@@ -234,9 +237,11 @@ static int act_look_inside(void *arg)
 
 	for (size_t i = 0; i < 10; i++)
 		inside->error |= send_value(inside->to[i], 1, i);
+	inside->sleepers = idle_sleepers(idle_read(&worker->crew->idle));
 	inside->error |= rota_blocking_begin();
 	inside->left = worker_backlog(worker) + AO_load(&worker->xnext);
 	inside->relief = AO_load(&worker->crew->relief.xn);
+	inside->sleepers += idle_sleepers(idle_read(&worker->crew->idle));
 	rota_blocking_end();
 	return 0;
 }
@@ -253,7 +258,7 @@ Test(blocking, the_worker_gives_all_away_at_once, .timeout = HANG)
 	quiesce();
 	cr_assert_eq(inside.error, 0);
 	cr_assert_eq(inside.left, 0);
-	cr_assert_eq(inside.relief, 1);
+	cr_assert(inside.relief == 1 || inside.sleepers > 0);
 	engine_stop();
 }
 
