@@ -72,7 +72,7 @@
  *             under the same lock.
  * Orderings:  [H1] see hand.c: the turn, and the mark in it.
  *             [X4] see mailbox.c: message, lanes and slot.
- *             [E1] see engine.c: abandoned is counted before ended (a
+ *             [E1] see rest.c: abandoned is counted before ended (a
  *             read-modify-write lies in between) and before returned: a sum
  *             that misses a handler which is still out there does not occur.
  */

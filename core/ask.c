@@ -40,7 +40,7 @@
  *             [Y2] DONE store -> the asker's load: the answer.
  *             [Y3] xaim; and xholder, where it is set before xaim is cleared.
  *             [Y4] xname of an alarm: that it has rung is seen by who answers.
- *             [E5] see engine.c.
+ *             [E5] see stop.c.
  */
 #include "core/ask.h"
 

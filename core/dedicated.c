@@ -13,7 +13,7 @@
  *             thread is there, and off at the end of its last turn.
  * Rejected:   a home in the actor's header (there is no room) or cold block
  *             (whoever wakes an actor would have to look).
- * Orderings:  [E2] see engine.c; a home is refused once the crew stops.
+ * Orderings:  [E2] see stop.c; a home is refused once the crew stops.
  *             Classes are seen by other threads through the list's lock.
  */
 #include "core/dedicated.h"

@@ -586,9 +586,12 @@ bool engine_is_at_rest(struct engine *engine);
 /* Sleep until some worker goes to rest, a moment at most. */
 void engine_await_rest(struct engine *engine, int64_t within);
 
-/* The cell class for so many bytes of header and state; -1: too large. */
-int cell_class(size_t bytes);
-size_t cell_size(unsigned class);
+/* A worker does; crew_options.rest. */
+void engine_rests(struct worker *worker);
+
+/* Would the calling thread, outside turns, wait for itself if it waited for the
+   engine to rest or to stop? */
+bool engine_needs_caller(const struct rota_engine *handle);
 
 void engine_log(struct engine *engine, enum rota_log_level level,
 		const char *format, ...) ROTA_PRINTF(3, 4);

@@ -12,7 +12,7 @@
  *             after every other task, so that one would run and no more); a
  *             count of turns to let pass (nobody knows how many are queued
  *             where).
- * Orderings:  [E2] see engine.c: a task that begins to sleep sees the stop, or
+ * Orderings:  [E2] see stop.c: a task that begins to sleep sees the stop, or
  *             the stop sees it in the list, by the list's lock.
  */
 #include "core/pause.h"

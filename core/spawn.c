@@ -10,7 +10,7 @@
  *             run queues, which order too.
  *             [A1] see cold.c; here the store of LIVE: the cell is complete.
  *             [A2] the record of the last life's end -> account() in join.c.
- *             [E2] see engine.c.
+ *             [E2] see stop.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +24,7 @@
 #include "core/dedicated.h"
 #include "core/engine.h"
 #include "core/options.h"
+#include "core/pools.h"
 #include "core/process.h"
 #include "core/reads.h"
 #include "core/run.h"

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/options.h"
+#include "core/pools.h"
 
 /* ---- counters ---- */
 
@@ -63,35 +64,18 @@ static void add_outside(struct rota_stats *all, const struct engine *engine)
 
 /* ---- memory ---- */
 
-static uint64_t pool_bytes(const struct pool *pool)
-{
-	/* Relaxed: a statistic. */
-	return (uint64_t)AO_load(&pool->xn_chunks) * CHUNK_SIZE;
-}
-
-static void add_memory(struct rota_stats *all, const struct engine *engine)
+static void add_memory(struct rota_stats *all, struct engine *engine)
 {
 	uint64_t *of = all->memory_of;
-	uint64_t chunks, used;
-	unsigned class;
+	uint64_t chunks, used = 0;
+	unsigned kind;
 
-	for (class = 0; class < CELL_CLASSES; class ++)
-		of[ROTA_MEMORY_ACTORS] += pool_bytes(&engine->cells[class]);
-	for (class = 0; class < MESSAGE_CLASSES; class ++)
-		of[ROTA_MEMORY_MESSAGES] +=
-			pool_bytes(&engine->messages.of[class]);
-	of[ROTA_MEMORY_TIMERS] = pool_bytes(&engine->timers);
-	of[ROTA_MEMORY_RECORDS] =
-		pool_bytes(&engine->colds) + pool_bytes(&engine->desks);
-	of[ROTA_MEMORY_TASKS] = pool_bytes(&engine->small_jobs) +
-				pool_bytes(&engine->large_jobs);
-	of[ROTA_MEMORY_ASKS] = pool_bytes(&engine->asks);
+	pools_measure(engine, of);
+	for (kind = 0; kind < ROTA_MEMORY_KINDS; kind++)
+		used += of[kind];
 	/* Relaxed: statistics. */
 	of[ROTA_MEMORY_STACKS] = AO_load(&engine->crew.stacks.xbytes);
 	chunks = AO_load(&engine->source.xbytes);
-	used = of[ROTA_MEMORY_ACTORS] + of[ROTA_MEMORY_MESSAGES] +
-	       of[ROTA_MEMORY_TIMERS] + of[ROTA_MEMORY_RECORDS] +
-	       of[ROTA_MEMORY_TASKS] + of[ROTA_MEMORY_ASKS];
 	/* A chunk is counted by its source before a pool has it. */
 	of[ROTA_MEMORY_SPARE] = chunks > used ? chunks - used : 0;
 	all->memory = used + of[ROTA_MEMORY_SPARE] + of[ROTA_MEMORY_STACKS];

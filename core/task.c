@@ -17,7 +17,7 @@
  *             once, its runner finds out.
  * Rejected:   a state word that is changed by CAS (as many of them, and the
  *             list of joiners needs a lock all the same).
- * Orderings:  [E2] see engine.c.
+ * Orderings:  [E2] see stop.c.
  *             [L1] see spin.h: all between a task and those who know its name.
  */
 #include "core/task.h"
