@@ -132,7 +132,11 @@ static bool tell(struct engine *engine, unsigned worker,
 	return true;
 }
 
-/* It said that it blocks: nobody waits for it. Relaxed, all: hints. */
+/*
+ * It said that it blocks, and nobody waits for its worker: nothing stands there,
+ * and another took its place. Where one place could not be taken it is not known
+ * which: then all are told. Relaxed, all: hints.
+ */
 static bool is_replaced(struct engine *engine, const struct worker *worker)
 {
 	/* Relaxed: see above. At home it is the actor's own thread. */

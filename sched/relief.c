@@ -134,19 +134,20 @@ static int call_spare(struct crew *crew)
 	return error ? error : roster_call(spare, place_of_lost(crew, n));
 }
 
-/* Why one could not come; 0: it came, or none is wanted. */
+/* Why one could not come; 0: it came, or none is wanted. Under the lock. */
 static void note_outcome(struct relief *relief, int error, uint64_t now_ns)
 {
-	/* Relaxed, here and below: hints. */
+	/* Relaxed, here and below: under the lock. */
 	AO_t since_ns = AO_load(&relief->xfailing_ns);
 
 	if (error == 0)
 		since_ns = 0;
 	else if (since_ns == 0)
 		since_ns = now_ns;
-	if (now_ns - since_ns < FAIL_NS)
+	/* The monitor's tick may have begun before somebody else tried. */
+	if (now_ns < since_ns + FAIL_NS)
 		error = 0;
-	AO_store(&relief->xfailing_ns, since_ns); /* relaxed: a hint */
+	AO_store(&relief->xfailing_ns, since_ns); /* relaxed: see above */
 	AO_store(&relief->xerror, (AO_t)-error);  /* relaxed: likewise */
 }
 
@@ -246,18 +247,21 @@ static uint64_t allowance(const struct crew *crew)
 	return n <= seats ? LOST_NS : (uint64_t)SLICE_NS * n / seats;
 }
 
-static void look_at(struct worker *worker, uint64_t now_ns,
+/* True: it has moved since the last look. */
+static bool look_at(struct worker *worker, uint64_t now_ns,
 		    uint64_t allowance_ns)
 {
-	bool lost = false;
+	bool lost = false, moves = false;
 	/* Relaxed: a sign of life. */
 	AO_t turns = AO_load(&worker->xturns);
 
 	if (sleeps(worker) || roster_duty(worker) != DUTY_ACTIVE)
 		turns = TURNS_UNSEEN;
 	if (turns != worker->still_turns || turns == TURNS_UNSEEN) {
+		moves = turns != TURNS_UNSEEN;
 		worker->still_turns = turns;
 		worker->still_since_ns = now_ns;
+		worker->ask_at_ns = now_ns + LOST_NS;
 		AO_store(&worker->xasleep, 0); /* relaxed: a hint */
 	} else {
 		/* Relaxed: only we write it. */
@@ -267,6 +271,7 @@ static void look_at(struct worker *worker, uint64_t now_ns,
 	/* Relaxed: only we write it, but for relief_unblock(). */
 	if (AO_load(&worker->xlost) != lost)
 		AO_store(&worker->xlost, lost);
+	return moves;
 }
 
 /* There is no tick for a while: what was seen before it says nothing then. */
@@ -313,7 +318,8 @@ static bool is_due(const struct crew *crew, struct losses losses,
 	if (doublings > MAX_DOUBLINGS)
 		doublings = MAX_DOUBLINGS;
 	return doublings == 0 ||
-	       now_ns - crew->relief.last_ns >= (uint64_t)LOST_NS << doublings;
+	       now_ns >=
+		       crew->relief.last_ns + ((uint64_t)LOST_NS << doublings);
 }
 
 /*
@@ -342,31 +348,54 @@ static unsigned ask_for_sleepers(struct crew *crew)
 	return found;
 }
 
-/* It has not moved for long enough to be lost, were there no crowd. */
-static bool is_still(const struct worker *worker, uint64_t now_ns)
+/*
+ * In a crowd: is it time to ask whether that one is asleep? It has not moved for
+ * long enough to be lost, were there no crowd. One that was asleep is asked again,
+ * so that a turn that waited a moment and computes on is not taken for blocked
+ * where processors are scarce.
+ */
+static bool is_to_be_asked(const struct worker *worker, uint64_t now_ns)
 {
-	return worker->still_turns != TURNS_UNSEEN && !is_lost(worker) &&
-	       now_ns - worker->still_since_ns >= LOST_NS;
+	if (now_ns < worker->ask_at_ns || worker->still_turns == TURNS_UNSEEN)
+		return false;
+	/* Relaxed, all: hints. */
+	return AO_load(&worker->xthread) != 0 &&
+	       (AO_load(&worker->xasleep) || !is_lost(worker));
 }
 
-/* In a crowd: who stands still because it is asleep waits for no processor. */
-static void ask_the_still(struct crew *crew, uint64_t now_ns)
+/* The longer it has been as it is the later it is asked again: an answer of the
+   kernel takes some microseconds, and in a crowd most stand still. */
+static void ask_in_crowd(struct worker *worker, uint64_t now_ns)
+{
+	/* Relaxed, here and below: hints. */
+	bool is_asleep =
+		asleep_is((long)AO_load(&worker->xthread)) && !sleeps(worker);
+
+	worker->ask_at_ns = now_ns + (now_ns - worker->still_since_ns);
+	AO_store(&worker->xasleep, is_asleep); /* relaxed: a hint */
+	AO_store(&worker->xlost, is_asleep);   /* relaxed: likewise */
+}
+
+/*
+ * Who stands still because it is asleep waits for no processor. While as many
+ * move as there are seats none of these is idle, whoever sleeps: then only those
+ * that were asleep are asked.
+ */
+static void ask_the_still(struct crew *crew, uint64_t now_ns, unsigned n_moving)
 {
 	unsigned i, n = crew_slots(crew), left = TICK_ASKS;
+	bool all_seats_move = n_moving >= crew->places.n_seats;
 
 	for (i = 0; i < n && left > 0; i++) {
 		unsigned slot = crew->relief.next_asked++ % n;
 		struct worker *worker = crew->workers[slot];
-		/* Relaxed, here and below: hints. */
-		long thread = (long)AO_load(&worker->xthread);
 
-		if (thread == 0 || !is_still(worker, now_ns))
+		/* Relaxed: a hint. */
+		if (!is_to_be_asked(worker, now_ns) ||
+		    (all_seats_move && !AO_load(&worker->xasleep)))
 			continue;
 		left--;
-		if (!asleep_is(thread) || sleeps(worker))
-			continue;
-		AO_store(&worker->xasleep, 1); /* relaxed: a hint */
-		AO_store(&worker->xlost, 1);   /* relaxed: likewise */
+		ask_in_crowd(worker, now_ns);
 	}
 }
 
@@ -376,31 +405,25 @@ static void settle(struct crew *crew, uint64_t now_ns)
 	struct losses losses = count_losses(crew);
 	/* Relaxed: under the lock. */
 	unsigned n_relief = (unsigned)AO_load(&crew->relief.xn);
+	bool is_lacking = n_relief < losses.n && is_wanting(crew);
 
 	dismiss_surplus(crew, losses);
-	if (n_relief < losses.n && n_relief >= losses.n_blocked &&
-	    is_wanting(crew))
+	if (is_lacking && n_relief >= losses.n_blocked)
 		losses.n_blocked += ask_for_sleepers(crew);
-	if (n_relief >= losses.n || !is_wanting(crew))
-		note_outcome(&crew->relief, 0, now_ns);
-	else if (n_relief < losses.n_blocked ||
-		 is_due(crew, losses, n_relief, now_ns))
+	if (is_lacking && (n_relief < losses.n_blocked ||
+			   is_due(crew, losses, n_relief, now_ns)))
 		relieve(crew, now_ns);
+	else
+		note_outcome(&crew->relief, 0, now_ns);
 }
 
-/* Under the lock, if the crew does not stop. True: all spares are in use. */
-static bool settle_all(struct crew *crew, uint64_t now_ns)
+/* Under the lock, if the crew does not stop. */
+static void settle_all(struct crew *crew, uint64_t now_ns)
 {
-	struct roster *roster = &crew->roster;
-	bool used_up;
-
-	pthread_mutex_lock(&roster->lock);
-	if (roster->is_open)
+	pthread_mutex_lock(&crew->roster.lock);
+	if (crew->roster.is_open)
 		settle(crew, now_ns);
-	used_up =
-		roster->n_spares == roster->max_spares && !choose_spare(roster);
-	pthread_mutex_unlock(&roster->lock);
-	return used_up;
+	pthread_mutex_unlock(&crew->roster.lock);
 }
 
 static const char *advice(int error)
@@ -415,8 +438,12 @@ static const char *advice(int error)
 	}
 }
 
+#define WAITS_UNTIL                                              \
+	"what is queued waits until turns return that block or " \
+	"last long"
+
 /* Not under the lock: who listens may call whatever wants it. */
-static void say_why(struct crew *crew, uint64_t now_ns, bool used_up)
+static void say_why(struct crew *crew, uint64_t now_ns)
 {
 	struct relief *relief = &crew->relief;
 	/* Relaxed: a hint. */
@@ -427,16 +454,15 @@ static void say_why(struct crew *crew, uint64_t now_ns, bool used_up)
 	    (relief->said_ns != 0 && now_ns - relief->said_ns < SAY_NS))
 		return;
 	relief->said_ns = now_ns;
-	if (used_up)
+	if (error == ENOSPC)
 		snprintf(line, sizeof(line),
-			 "all %u spare threads are in use: what is queued "
-			 "waits until turns that block return; "
-			 "rota_config.spares allows more",
+			 "all %u spare threads are in use: " WAITS_UNTIL
+			 "; rota_config.spares allows more",
 			 crew->options.max_spares);
 	else
 		snprintf(line, sizeof(line),
-			 "no spare thread can be made (%s): what is queued "
-			 "waits until turns that block return; %s",
+			 "no spare thread can be made (%s): " WAITS_UNTIL
+			 "; %s",
 			 strerror(error), advice(error));
 	crew_say(crew, false, line);
 }
@@ -444,22 +470,22 @@ static void say_why(struct crew *crew, uint64_t now_ns, bool used_up)
 bool relief_tick(struct crew *crew, uint64_t now_ns)
 {
 	uint64_t allowance_ns = allowance(crew);
-	unsigned i, n = crew_slots(crew), n_lost = 0;
+	unsigned i, n = crew_slots(crew), n_lost = 0, n_moving = 0;
 	bool is_last = now_ns == 0;
 
 	if (is_last)
 		now_ns = crew_now_ns(crew);
 	for (i = 0; i < n; i++)
-		look_at(crew->workers[i], now_ns, allowance_ns);
+		n_moving += look_at(crew->workers[i], now_ns, allowance_ns);
 	if (allowance_ns > LOST_NS && is_wanting(crew))
-		ask_the_still(crew, now_ns);
+		ask_the_still(crew, now_ns, n_moving);
 	for (i = 0; i < n; i++)
 		n_lost += is_lost(crew->workers[i]);
 	/* Relaxed: hints; what is missed is seen at the next tick. */
-	if (n_lost > 0 || AO_load(&crew->relief.xn) > 0)
-		say_why(crew, now_ns, settle_all(crew, now_ns));
-	else
-		note_outcome(&crew->relief, 0, now_ns);
+	if (n_lost > 0 || AO_load(&crew->relief.xn) > 0 ||
+	    AO_load(&crew->relief.xfailing_ns) != 0)
+		settle_all(crew, now_ns);
+	say_why(crew, now_ns);
 	if (is_last)
 		forget_all(crew);
 	/* Relaxed: as above. */

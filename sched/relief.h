@@ -15,18 +15,18 @@ struct worker;
 /* No count of turns: what is seen next is seen for the first time. */
 #define TURNS_UNSEEN ((AO_t)-1)
 
-/* Written under the roster's lock, and read by anyone as hints: relaxed. */
+/* Changed under the roster's lock but where it says otherwise; what has an x is
+   read by anyone as a hint: relaxed. */
 struct relief {
-	AO_t xn;       /* spare workers on duty */
-	AO_t xn_total; /* times that one came; a statistic */
-	uint64_t
-		last_ns; /* when the last one did; under the lock, like the next */
-	unsigned next_asked; /* whether it is asleep */
-	/* Both relaxed, hints. */
+	AO_t xn;	  /* spare workers on duty */
+	AO_t xn_total;	  /* times that one came; a statistic */
+	uint64_t last_ns; /* when the last one did */
 	AO_t xfailing_ns; /* since when one that is wanted could not come; 0: all
-	                     came */
+	                      came */
 	AO_t xerror;	  /* why, an errno, once that has lasted; or 0 */
-	uint64_t said_ns; /* when that was said; the monitor's */
+	/* The monitor's. */
+	unsigned next_asked; /* whether it is asleep */
+	uint64_t said_ns;    /* when xerror was told */
 };
 
 /*

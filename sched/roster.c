@@ -81,7 +81,7 @@ int roster_add_spare(struct crew *crew, struct worker **made)
 	int error;
 
 	if (roster->n_spares == roster->max_spares)
-		return -EAGAIN;
+		return -ENOSPC;
 	error = crew_add_worker(crew, 0, true, NULL, made);
 	if (error)
 		return error;

@@ -119,12 +119,11 @@ bool roster_tick(struct crew *crew, uint64_t now_ns);
 /* As it is right now; without the lock: a hint. */
 enum duty roster_duty(const struct worker *worker);
 
-/* One more spare worker, not on duty. 0, -EAGAIN (there are too many already),
-   -ENOMEM, -EMFILE. */
+/* One more spare worker, not on duty. 0, -ENOSPC (there are as many as there may
+   be), -ENOMEM, -EMFILE. */
 int roster_add_spare(struct crew *crew, struct worker **made);
 
-/* Call a worker to duty at a place: 0, -EAGAIN or -ENOMEM. Send it
-   away. */
+/* Call a worker to duty at a place: 0, -EAGAIN or -ENOMEM. Send it away. */
 int roster_call(struct worker *worker, unsigned place);
 void roster_dismiss(struct worker *worker);
 

@@ -179,6 +179,7 @@ struct worker {
 	/* The monitor's, see relief_tick(). */
 	AO_t still_turns;
 	uint64_t still_since_ns;
+	uint64_t ask_at_ns; /* whether it is asleep, in a crowd */
 	AO_t xthread; /* the kernel's number of its thread, 0: not known; relaxed */
 	AO_t xlost;   /* it has been in its turn for too long; relaxed */
 	AO_t xasleep; /* lost, and the kernel had its thread asleep; relaxed */

@@ -109,47 +109,139 @@ Test(relief, a_crowd_is_given_time)
 	end();
 }
 
-static AO_t xsleeper;
+/* A thread that is asleep until it is told to compute, until it is told to end. */
+struct sleeper {
+	pthread_t thread;
+	AO_t xnumber; /* the kernel's */
+	AO_t xends;
+	int ends[2];
+};
 
-static void *sleep_in_read(void *arg)
+static void *sleep_and_compute(void *arg)
 {
+	struct sleeper *sleeper = arg;
 	char byte;
 
-	AO_store(&xsleeper, (AO_t)asleep_self());
-	return read(*(int *)arg, &byte, 1) == 1 ? NULL : arg;
+	AO_store_release(&sleeper->xnumber, (AO_t)asleep_self());
+	if (read(sleeper->ends[0], &byte, 1) != 1)
+		return arg;
+	while (!AO_load_acquire(&sleeper->xends))
+		;
+	return NULL;
+}
+
+static long number_of(struct sleeper *sleeper)
+{
+	return (long)AO_load_acquire(&sleeper->xnumber);
+}
+
+static void sleeper_start(struct sleeper *sleeper)
+{
+	memset(sleeper, 0, sizeof(*sleeper));
+	cr_assert_eq(pipe(sleeper->ends), 0);
+	cr_assert_eq(pthread_create(&sleeper->thread, NULL, sleep_and_compute,
+				    sleeper),
+		     0);
+	while (!number_of(sleeper) || !asleep_is(number_of(sleeper)))
+		sched_yield();
+}
+
+static void sleeper_compute(struct sleeper *sleeper)
+{
+	cr_assert_eq(write(sleeper->ends[1], "", 1), 1);
+	while (asleep_is(number_of(sleeper)))
+		sched_yield();
+}
+
+static void sleeper_end(struct sleeper *sleeper)
+{
+	AO_store_release(&sleeper->xends, 1);
+	cr_assert_eq(pthread_join(sleeper->thread, NULL), 0);
+}
+
+/* Eight workers on two processors; two that stand still: `one` is asleep, `two`
+   is not. The first look is made. */
+static void crowd_begin(struct sleeper *sleeper)
+{
+	sleeper_start(sleeper);
+	begin_with("core:2 pu:1", 8);
+	AO_store(&one->xthread, (AO_t)number_of(sleeper));
+	AO_store(&two->xthread, (AO_t)asleep_self());
+	relief_tick(&crew, now_ns);
+}
+
+static void crowd_tick(uint64_t after_ns)
+{
+	now_ns += after_ns;
+	relief_tick(&crew, now_ns);
+}
+
+static void crowd_end(struct sleeper *sleeper)
+{
+	sleeper_end(sleeper);
+	end();
 }
 
 /* But who is asleep in its turn waits for no processor. */
 Test(relief, but_not_those_who_sleep_in_their_turns, .timeout = 60)
 {
-	pthread_t thread;
-	int ends[2];
+	struct sleeper sleeper;
 
-	cr_assert_eq(pipe(ends), 0);
-	cr_assert_eq(pthread_create(&thread, NULL, sleep_in_read, &ends[0]), 0);
-	while (AO_load(&xsleeper) == 0 || !asleep_is((long)AO_load(&xsleeper)))
-		sched_yield();
-	begin_with("core:2 pu:1", 8);
-	AO_store(&one->xthread, AO_load(&xsleeper));
-	AO_store(&two->xthread, (AO_t)asleep_self());
-	relief_tick(&crew, now_ns);
-	now_ns += LOST_NS;
-	relief_tick(&crew, now_ns);
+	crowd_begin(&sleeper);
+	crowd_tick(LOST_NS);
 	cr_assert_not(is_lost(one), "there is nothing to be done");
 	AO_store(&crew.xlate, 1);
-	relief_tick(&crew, now_ns);
+	crowd_tick(0);
 	cr_assert(is_lost(one));
 	cr_assert_not(is_lost(two));
-	now_ns += LOST_NS;
-	relief_tick(&crew, now_ns);
+	crowd_tick(LOST_NS);
 	cr_assert(is_lost(one));
 	cr_assert_eq(count_losses(&crew).n_blocked, 1);
 	AO_store(&one->xturns, 8);
-	relief_tick(&crew, now_ns);
+	crowd_tick(0);
 	cr_assert_not(is_lost(one));
-	end();
-	cr_assert_eq(write(ends[1], "", 1), 1);
-	cr_assert_eq(pthread_join(thread, NULL), 0);
+	sleeper_compute(&sleeper);
+	crowd_end(&sleeper);
+}
+
+/* It was asleep for a moment, and computes on: that needs a processor. */
+Test(relief, a_nap_in_a_crowd_does_not_last_for_the_turn, .timeout = 60)
+{
+	struct sleeper sleeper;
+
+	crowd_begin(&sleeper);
+	AO_store(&crew.xlate, 1);
+	crowd_tick(LOST_NS);
+	cr_assert(is_lost(one));
+	sleeper_compute(&sleeper);
+	crowd_tick(LOST_NS - 1);
+	cr_assert(is_lost(one), "it is not asked again that soon");
+	crowd_tick(1);
+	cr_assert_not(is_lost(one));
+	cr_assert_eq(count_losses(&crew).n_blocked, 0);
+	crowd_end(&sleeper);
+}
+
+/* No processor is idle, whoever sleeps; and asking costs. */
+Test(relief, none_is_asked_while_all_processors_are_used, .timeout = 60)
+{
+	struct sleeper sleeper;
+
+	crowd_begin(&sleeper);
+	AO_store(&crew.xlate, 1);
+	AO_store(&crew.workers[6]->xturns, 9);
+	AO_store(&crew.workers[7]->xturns, 9);
+	crowd_tick(LOST_NS);
+	cr_assert_not(is_lost(one));
+	AO_store(&crew.workers[7]->xturns, 10);
+	crowd_tick(1);
+	cr_assert(is_lost(one), "one of them stands still");
+	sleeper_compute(&sleeper);
+	AO_store(&crew.workers[6]->xturns, 11);
+	AO_store(&crew.workers[7]->xturns, 11);
+	crowd_tick(LOST_NS + 1);
+	cr_assert_not(is_lost(one), "who was asleep is asked nonetheless");
+	crowd_end(&sleeper);
 }
 
 /* ---- when a spare one is due ---- */
@@ -180,6 +272,73 @@ Test(relief, none_is_due_while_all_processors_are_used)
 	cr_assert_not(is_due(&crew, (struct losses){0, 2}, 0, now_ns));
 	cr_assert(is_due(&crew, (struct losses){0, 3}, 0, now_ns));
 	end();
+}
+
+/* ---- when none can come ---- */
+
+static AO_t outcome(int error, uint64_t at_ns)
+{
+	note_outcome(&crew.relief, error, at_ns);
+	return AO_load(&crew.relief.xerror);
+}
+
+Test(relief, that_none_can_come_is_told_once_it_has_lasted, .init = begin,
+     .fini = end)
+{
+	uint64_t since_ns = now_ns;
+
+	cr_assert_eq(outcome(-ENOMEM, since_ns), 0);
+	cr_assert_eq(outcome(-ENOMEM, since_ns - 1), 0, "an earlier tick");
+	cr_assert_eq(outcome(-ENOSPC, since_ns + FAIL_NS - 1), 0);
+	cr_assert_eq(outcome(-ENOSPC, since_ns + FAIL_NS), ENOSPC);
+	cr_assert_eq(outcome(0, since_ns + FAIL_NS), 0);
+	cr_assert_eq(outcome(-ENOMEM, since_ns + FAIL_NS), 0, "anew");
+}
+
+/* `one` and `two` have been at it for long, one of them says that it blocks; no
+   spare one may come. */
+static void be_refused(void)
+{
+	crew.roster.max_spares = 0;
+	crew.roster.is_open = true;
+	AO_store(&crew.xlate, 1);
+	relief_tick(&crew, now_ns);
+	AO_store(&one->xblocked, 1);
+	crowd_tick(LOST_NS);
+	crowd_tick(FAIL_NS);
+	cr_assert_eq(AO_load(&crew.relief.xerror), ENOSPC);
+}
+
+Test(relief, that_is_over_if_nobody_blocks)
+{
+	begin_with("core:2 pu:1", 8);
+	be_refused();
+	/* Those that compute are lost, but none is due for them in a crowd. */
+	AO_store(&one->xblocked, 0);
+	for (unsigned i = 0; i < 7; i++)
+		AO_store(&crew.workers[i]->xturns, 8);
+	crowd_tick(1);
+	cr_assert(is_lost(two));
+	cr_assert_eq(AO_load(&crew.relief.xerror), 0);
+	end();
+}
+
+Test(relief, and_if_nothing_waits_or_nobody_is_lost, .init = begin, .fini = end)
+{
+	be_refused();
+	AO_store(&crew.xlate, 0);
+	crowd_tick(1);
+	cr_assert_eq(AO_load(&crew.relief.xerror), 0);
+	AO_store(&crew.xlate, 1);
+	crowd_tick(1);
+	crowd_tick(FAIL_NS);
+	cr_assert_eq(AO_load(&crew.relief.xerror), ENOSPC);
+	AO_store(&one->xblocked, 0);
+	AO_store(&one->xturns, 8);
+	AO_store(&two->xturns, 8);
+	crowd_tick(1);
+	cr_assert_eq(AO_load(&crew.relief.xerror), 0);
+	cr_assert_eq(AO_load(&crew.relief.xfailing_ns), 0);
 }
 
 Test(relief, work_is_wanting_if_nobody_sleeps, .init = begin, .fini = end)

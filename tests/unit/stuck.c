@@ -308,14 +308,22 @@ static void start_with_spares(unsigned workers, unsigned spares)
 	engine = engine_make(&config);
 }
 
-/* For many times as long as is reported. */
-static void nap_long(void)
+static void nap_for(int64_t ns)
 {
-	int64_t end = now_ns() + 10 * AFTER;
+	int64_t end = now_ns() + ns;
 
 	while (now_ns() < end)
 		nap();
 }
+
+/* For many times as long as is reported. */
+static void nap_long(void)
+{
+	nap_for(10 * AFTER);
+}
+
+/* For longer than a spare thread has to be missing until that is told. */
+#define MISSED ROTA_MS(800)
 
 Test(stuck, a_region_whose_place_is_taken_is_not, .timeout = HANG)
 {
@@ -346,7 +354,7 @@ Test(stuck, nor_one_that_holds_up_nothing, .timeout = HANG)
 	start_with_spares(2, ROTA_NO_SPARES);
 	ACTS(puppet_spawn(NULL, 1), act_stall_in_region, &stall);
 	AWAIT(flag_is_up(&stall.begun));
-	nap_long();
+	nap_for(MISSED);
 	cr_assert_eq(n_reports(), 0);
 	flag_raise(&stall.go);
 	quiesce();

@@ -138,6 +138,8 @@ struct rota_config {
 	 * A turn that has lasted for stuck_after nanoseconds is reported, by a
 	 * warning in the log and by stuck(), and again when it has lasted twice
 	 * as long, four times and so on. 0: one second; ROTA_FOREVER: never.
+	 * One in a blocking region (rota_blocking_begin()) holds nobody up and
+	 * is not; but all are while a spare thread is wanted and none can come.
 	 * stuck() is called on a thread of the engine's own: while it runs,
 	 * nobody else is watched. Where a host drives (ROTA_RUN_HERE) there may
 	 * be none: then handlers on threads of their own are looked at while
