@@ -197,6 +197,36 @@ Test(status, of_one_that_waits_for_room, .timeout = HANG)
 	engine_stop();
 }
 
+/* What a roamer has in hand is not queued, though no worker is its own. */
+Test(status, of_one_that_waits_for_room_anywhere, .timeout = HANG)
+{
+	struct rota_spawn_options options = ROTA_SPAWN_INIT;
+	struct rota_status status;
+	struct sending sending;
+	struct hold hold = {0};
+	rota_id id, sender;
+
+	engine_start(2);
+	id = puppet_spawn(&record, 1);
+	options.flags = ROTA_ANYWHERE;
+	sender = rota_spawn(engine, &puppet_behaviour, &(struct puppet){0},
+			    &options);
+	hold_start(&hold, id);
+	(void)status_of(sender);
+	sending = sending_to(id, 1, 1);
+	sending_in_puppet(&sending, sender);
+	status = status_of(sender);
+	cr_assert_eq(status.activity, ROTA_WAITING);
+	cr_assert_eq(status.waits_for, ROTA_WAITS_FOR_ROOM);
+	cr_assert_eq(status.worker, -1);
+	cr_assert_eq(status.tag, ACT);
+	cr_assert_eq(status.mailbox_length, 1);
+	cr_assert_eq(status.oldest_ns, 0);
+	hold_end(&hold);
+	cr_assert_eq(sending_puppet_result(&sending), 0);
+	engine_stop();
+}
+
 Test(status, of_one_whose_thread_is_taken, .timeout = HANG)
 {
 	struct rota_status status;
