@@ -101,8 +101,9 @@ struct rota_status {
  * since somebody asked about any actor of the engine, whichever is more. So of
  * an actor whose handler sleeps in an engine that has nothing else to do, and
  * which is asked about every 10 s, only the age of what came in the last 3 s of
- * these may be unknown. An engine that a host drives (ROTA_RUN_HERE) has nobody
- * to look while it is not driven, but those who ask.
+ * these may be unknown. For these looks an engine that sleeps wakes some hundred
+ * times in the minute after a question. One that a host drives (ROTA_RUN_HERE)
+ * has nobody to look while it is not driven, but those who ask.
  * An engine watches 1,024 actors. The next one takes the place of the one that
  * was not asked about for longest, if that is more than five seconds; if not it
  * is not watched, and the answer ROTA_AGE_UNKNOWN until there is room: who asks
