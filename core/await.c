@@ -251,7 +251,8 @@ static inline int prepare(struct local *local)
 
 /*
  * There was no memory, and it has to wait all the same: on a stack beyond the
- * limit; and if there is no cold block either, where no stop finds the wait.
+ * limit; and if there is no cold block either, where no stop finds the wait, and
+ * rota_status() tells that the actor is queued, and so is its message in hand.
  */
 static __attribute__((noinline)) int insist(struct local *local)
 {

@@ -136,6 +136,7 @@ static int make_crew(struct engine *engine)
 		.look = engine->has_chains ? chain_look : NULL,
 		.revoke = chain_revoke,
 		.tick = tick,
+		.doze = watch_doze,
 		.say = say,
 		.abandoned = abandoned,
 	};

@@ -37,6 +37,7 @@ static void find_worker(struct engine *engine, rota_id id, struct look *look)
 		look->activity = ROTA_RUNNING;
 		look->worker = (int)i;
 		look->tag = look->sighting.tag;
+		look->begun = look->sighting.handled; /* due is of then */
 		return;
 	}
 }
@@ -182,12 +183,24 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 	cold_unlock(cold);
 }
 
+/* Wherever it runs or waits. */
+static bool has_one_in_hand(const struct look *look)
+{
+	return look->activity == ROTA_RUNNING ||
+	       (look->activity == ROTA_WAITING &&
+		look->waits_for != ROTA_WAITS_FOR_MESSAGE);
+}
+
 static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 			struct look *look)
 {
 	uint64_t held; /* in hand, or finished and still counted */
 	AO_t mail;
 
+	/* [A1] before the second look at the signal. And before the look at the
+	   mailbox: a message that is begun meanwhile is rather in neither number
+	   than in both */
+	look->begun = AO_load_acquire(&actor->xhandled);
 	find_worker(engine, id, look);
 	if (look->activity != ROTA_RUNNING)
 		find_calling(engine, id, look);
@@ -195,8 +208,6 @@ static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 	/* [A1] before the second look at the signal, like the rest */
 	look->class =
 		(const struct task_class *)AO_load_acquire(&actor->task.xclass);
-	/* [A1] likewise */
-	look->begun = AO_load_acquire(&actor->xhandled);
 	look->capacity = AO_short_load_acquire(&actor->xcapacity); /* [A1] */
 	mail = AO_load_acquire(&actor->xmail);			   /* [A1] */
 	if (look->activity == ROTA_IDLE && (mail & MAILBOX_SCHEDULED))
@@ -206,8 +217,7 @@ static void look_inside(struct engine *engine, struct actor *actor, rota_id id,
 	look->length -= held < look->length ? held : look->length;
 	look->length += look->over;
 	held = look->n_readings;
-	if (look->worker >= 0 && held == 0 &&
-	    look->waits_for != ROTA_WAITS_FOR_MESSAGE)
+	if (held == 0 && has_one_in_hand(look))
 		held = 1;
 	look->queued =
 		look->length - (held < look->length ? held : look->length);

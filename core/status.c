@@ -13,8 +13,7 @@ static int64_t since(uint64_t then_ns, uint64_t now_ns)
 	return then_ns && now_ns > then_ns ? (int64_t)(now_ns - then_ns) : 0;
 }
 
-static void tell_times(struct engine *engine, rota_id id,
-		       const struct look *look, struct rota_status *status)
+static int64_t lasts(struct engine *engine, const struct look *look)
 {
 	uint64_t now_ns = crew_now_ns(&engine->crew);
 	uint64_t begun_ns = look->since_ns;
@@ -24,15 +23,13 @@ static void tell_times(struct engine *engine, rota_id id,
 	if (look->activity == ROTA_RUNNING || look->calls)
 		begun_ns = watch_since(engine, (unsigned)look->worker,
 				       &look->sighting);
-	status->for_ns = since(begun_ns, now_ns);
-	status->oldest_ns =
-		watch_oldest(engine, id, now_ns, look->begun, look->queued);
+	return since(begun_ns, now_ns);
 }
 
 static int tell(struct engine *engine, rota_id id, struct rota_status *status)
 {
 	struct look look;
-	int error = look_at(engine, id, &look);
+	int error = watch_look(engine, id, &look, &status->oldest_ns);
 
 	if (error)
 		return error;
@@ -52,7 +49,7 @@ static int tell(struct engine *engine, rota_id id, struct rota_status *status)
 	status->queries = look.n_readings;
 	status->tags.mask = look.tags.mask;
 	status->tags.base = look.tags.base;
-	tell_times(engine, id, &look, status);
+	status->for_ns = lasts(engine, &look);
 	return 0;
 }
 

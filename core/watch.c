@@ -7,29 +7,33 @@
  *             or per turn, and no word may be written for this on the way of a
  *             message.
  * Approach:   at each tick the monitor notes what every worker's turn is about;
- *             what is the same as at an earlier tick has lasted since then.
- *             Messages are told apart by their ordinal: begun + queued is the
- *             ordinal of the newest one, and begun + 1 that of the oldest that
- *             is queued. For actors that somebody asks about the newest ordinal
- *             is noted at each tick (a mark); the oldest message came no later
- *             than the first mark at or above its ordinal. When the marks of an
- *             actor are used up, those that lie closest in time are thinned
- *             out: of 64 marks over a time T two neighbours of one lie no
- *             further apart than 2 T / 62. So ages become coarser by a
- *             thirtieth of the oldest, and too low if anything.
- *             Who is watched is found by a hash of the id. A tick looks at
- *             some of them, in turn. Where all places are taken the one that
- *             was not asked about for longest yields its own, but only after
- *             some seconds: if more actors than there are places are asked
- *             about in turn, ages are known of some of them, not of none.
+ *             what is the same as at an earlier tick has lasted since then. It
+ *             also looks at the actors that somebody has asked about (watched.c):
+ *             some at each tick, in turn; what that tells about the ages of
+ *             their messages is in arrivals.c.
+ *             While no worker is awake there is no tick, but messages come: to
+ *             an actor whose handler waits, which is no reason to wake anybody.
+ *             So as long as some are watched the monitor looks at them in its
+ *             sleep, the more rarely the longer nobody has asked: after a time
+ *             T in steps of T / 32, until they are forgotten. That makes some
+ *             hundred looks after each time that somebody asks, and then none.
+ *             Where a host drives nobody looks but at its ticks, when it has
+ *             nothing more to run, and whoever asks; how long nobody did is
+ *             seen, and ages are not told then.
  * Rejected:   a time in each message (there is no room, and a clock costs as
  *             much as a send); a note of when the mailbox was last seen empty
  *             (one that is busy is never empty, however young its messages);
- *             watching all actors (millions of cache lines per tick).
+ *             watching all actors (millions of cache lines per tick); a tick in
+ *             an engine that sleeps (it would wake a thousand times a second
+ *             for as long as a dashboard asks every few seconds); to tell ages
+ *             from the look before a gap, or from that after it (too high, too
+ *             low).
  * Limits:     urgent messages and those of timers, which are not counted in the
  *             mailbox, move the ordinals: ages come out too low then, until the
  *             mailbox is empty once. Room that a chain has leased counts as
- *             messages for a tick or two.
+ *             messages for a tick or two. A handler that waits though there was
+ *             no memory for a cold block (insist() in await.c) is not seen to
+ *             wait: the message in its hand counts as queued.
  * Orderings:  [V1] turn_set_message(), turn_set_job() -> glance(): the memory of
  *             the block is there. Else none: all that is read of turns are relaxed words in
  *             type-stable memory, looked at twice. What is seen may be a moment old, or
@@ -37,48 +41,26 @@
  */
 #include "core/watch.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <rota/status.h>
 
 #include "core/engine.h"
 #include "core/look.h"
+#include "core/watched.h"
 #include "mailbox/closure.h"
+#include "sched/monitor.h"
 
-#define MARKS 64
-#define HASH_BITS 10 /* WATCHED buckets */
-
-/* At that time so many messages had come, in all its life. */
-struct mark {
-	uint64_t ordinal;
-	uint64_t at_ns;
-};
-
-struct watched {
-	rota_id id;
-	uint64_t asked_ns;	/* when somebody last did */
-	struct watched *chain;	/* the next one of its bucket */
-	struct watched *before; /* who was asked about before it, and after */
-	struct watched *after;
-	unsigned place; /* in the order */
-	uint64_t fewer; /* had come at the last look than marks say; or 0 */
-	unsigned n_marks;
-	struct mark marks[MARKS]; /* oldest first; ordinals grow */
-};
-
-struct watches {
-	unsigned n;
-	unsigned next;	       /* whose turn it is at the next tick */
-	struct watched *first; /* not asked about for longest */
-	struct watched *last;
-	uint16_t order[WATCHED]; /* the first n are in use, the rest free */
-	struct watched *buckets[WATCHED];
-	struct watched of[WATCHED];
-};
-
-_Static_assert(WATCHED == 1 << HASH_BITS, "a bucket for each, about");
+/* So many of the watched are looked at at a time: in turn, where there are more. */
+#define LOOKS 64
+/* One that nobody has asked about for so long is not watched any more. */
+#define FORGET_NS UINT64_C(60000000000)
+/* Two ticks of the monitor, and a wake-up: see TICK_MAX_NS there. */
+#define GAP_NS UINT64_C(2000000)
+/* While there is no tick: looks lie so far apart at least, and the farther the
+   longer nobody has asked. */
+#define DOZE_NS UINT64_C(1000000)
+#define DOZE_PART 32
 
 void watch_init(struct engine *engine)
 {
@@ -125,11 +107,12 @@ static struct sighting glance(const struct local *local)
 		return now;
 	}
 	now.turns = AO_load(&local->worker.xturns);
-	now.due = AO_int_load(&turn->xdue);
 	actor = engine_actor(local->engine, now.self);
 	if (actor)
 		/* Relaxed: as above. */
 		now.handled = AO_load(&actor->xhandled);
+	/* Those that it finishes meanwhile are rather in neither number. */
+	now.due = AO_int_load(&turn->xdue);
 	/* [V1] pairs with turn_set_message() */
 	message = (const struct message *)AO_load_acquire(&turn->xmessage);
 	if (message)
@@ -210,172 +193,7 @@ uint64_t watch_since(struct engine *engine, unsigned worker,
 	return since;
 }
 
-/* ---- when messages came; all under the lock ---- */
-
-/* Messages up to that ordinal are of no interest any more. */
-static void drop_marks(struct watched *watched, uint64_t begun)
-{
-	unsigned n = 0;
-
-	while (n < watched->n_marks && watched->marks[n].ordinal <= begun)
-		n++;
-	if (n == 0)
-		return;
-	watched->n_marks -= n;
-	memmove(watched->marks, watched->marks + n,
-		watched->n_marks * sizeof(struct mark));
-}
-
-/* The one whose neighbours are closest in time. The first one stays: what it
-   tells is asked for next. */
-static void drop_one_mark(struct watched *watched)
-{
-	struct mark *marks = watched->marks;
-	unsigned i, least = 1;
-
-	for (i = 2; i < MARKS - 1; i++)
-		if (marks[i + 1].at_ns - marks[i - 1].at_ns <
-		    marks[least + 1].at_ns - marks[least - 1].at_ns)
-			least = i;
-	watched->n_marks--;
-	memmove(marks + least, marks + least + 1,
-		(watched->n_marks - least) * sizeof(*marks));
-}
-
-/*
- * Fewer have come than it seemed: room that was leased is given back. One look
- * does not tell: a message that is begun between a look at those that are begun
- * and at those that are queued is in neither.
- */
-static void lower_marks(struct watched *watched, uint64_t newest)
-{
-	bool again = watched->fewer == newest;
-
-	watched->fewer =
-		watched->n_marks > 0 &&
-				watched->marks[watched->n_marks - 1].ordinal >
-					newest
-			? newest
-			: 0;
-	if (!again)
-		return;
-	while (watched->n_marks > 0 &&
-	       watched->marks[watched->n_marks - 1].ordinal > newest) {
-		struct mark *last = &watched->marks[watched->n_marks - 1];
-
-		last->ordinal = newest;
-		if (watched->n_marks > 1 && last[-1].ordinal >= newest)
-			watched->n_marks--;
-		else
-			return;
-	}
-}
-
-static void mark(struct watched *watched, uint64_t now_ns, uint64_t begun,
-		 uint64_t queued)
-{
-	uint64_t newest = begun + queued;
-
-	drop_marks(watched, begun);
-	lower_marks(watched, newest);
-	if (queued == 0)
-		watched->n_marks = 0; /* what has moved the ordinals is over */
-	if (queued == 0 ||
-	    (watched->n_marks > 0 &&
-	     watched->marks[watched->n_marks - 1].ordinal >= newest))
-		return;
-	if (watched->n_marks == MARKS)
-		drop_one_mark(watched);
-	watched->marks[watched->n_marks++] = (struct mark){newest, now_ns};
-}
-
-/* ---- who is watched ---- */
-
-static struct watched **bucket_of(struct watches *watches, rota_id id)
-{
-	return &watches->buckets[id * UINT64_C(0x9e3779b97f4a7c15) >>
-				 (64 - HASH_BITS)];
-}
-
-static struct watched *find(struct watches *watches, rota_id id)
-{
-	struct watched *watched = *bucket_of(watches, id);
-
-	while (watched && watched->id != id)
-		watched = watched->chain;
-	return watched;
-}
-
-static void unlink_asked(struct watches *watches, struct watched *watched)
-{
-	if (watched->before)
-		watched->before->after = watched->after;
-	else
-		watches->first = watched->after;
-	if (watched->after)
-		watched->after->before = watched->before;
-	else
-		watches->last = watched->before;
-}
-
-static void link_asked(struct watches *watches, struct watched *watched)
-{
-	watched->before = watches->last;
-	watched->after = NULL;
-	if (watches->last)
-		watches->last->after = watched;
-	else
-		watches->first = watched;
-	watches->last = watched;
-}
-
-static void forget(struct watches *watches, struct watched *watched)
-{
-	struct watched **link = bucket_of(watches, watched->id);
-	uint16_t *order = watches->order;
-	unsigned last = --watches->n;
-	uint16_t free_one = order[watched->place];
-
-	while (*link != watched)
-		link = &(*link)->chain;
-	*link = watched->chain;
-	unlink_asked(watches, watched);
-	order[watched->place] = order[last];
-	watches->of[order[last]].place = watched->place;
-	order[last] = free_one;
-}
-
-/* Of one that was asked about for the first time; NULL: there is no room. */
-static struct watched *add(struct watches *watches, rota_id id, uint64_t now_ns)
-{
-	struct watched **bucket = bucket_of(watches, id);
-	struct watched *watched;
-
-	if (watches->n == WATCHED) {
-		if (now_ns <= watches->first->asked_ns + WATCH_YIELD_NS)
-			return NULL;
-		forget(watches, watches->first);
-	}
-	watched = &watches->of[watches->order[watches->n]];
-	watched->id = id;
-	watched->fewer = 0;
-	watched->n_marks = 0;
-	watched->place = watches->n++;
-	watched->chain = *bucket;
-	*bucket = watched;
-	link_asked(watches, watched);
-	return watched;
-}
-
-static struct watches *make_watches(void)
-{
-	struct watches *watches = calloc(1, sizeof(*watches));
-	unsigned i;
-
-	for (i = 0; watches && i < WATCHED; i++)
-		watches->order[i] = (uint16_t)i;
-	return watches;
-}
+/* ---- when messages came ---- */
 
 /* No malloc() under the lock. */
 static void make_places(struct watch *watch)
@@ -387,7 +205,7 @@ static void make_places(struct watch *watch)
 	is_missing = !watch->watches;
 	spin_unlock(&watch->xlock);
 	if (is_missing)
-		fresh = make_watches();
+		fresh = watches_make();
 	if (!fresh)
 		return;
 	spin_lock(&watch->xlock);
@@ -399,40 +217,73 @@ static void make_places(struct watch *watch)
 	free(fresh);
 }
 
-static int64_t oldest_of(struct watched *watched, uint64_t now_ns,
-			 uint64_t begun, uint64_t queued)
+/*
+ * The clock is read before and after: what came since the look did not come
+ * before the former, and what it has seen not after the latter. Under the lock,
+ * here and below: a look is never noted after one that began later.
+ */
+static int look_between(struct engine *engine, rota_id id, struct look *look,
+			struct arrivals_look *found)
 {
-	uint64_t since_ns;
+	int error;
 
-	mark(watched, now_ns, begun, queued);
-	since_ns = watched->n_marks > 0 ? watched->marks[0].at_ns : now_ns;
-	return now_ns > since_ns ? (int64_t)(now_ns - since_ns) : 0;
+	found->before_ns = crew_now_ns(&engine->crew);
+	error = look_at(engine, id, look);
+	found->after_ns = crew_now_ns(&engine->crew);
+	found->begun = look->begun;
+	found->queued = look->queued;
+	return error;
 }
 
-int64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
-		     uint64_t begun, uint64_t queued)
+/* It takes so many ticks until all of them have been looked at. */
+static unsigned n_rounds(const struct watches *watches)
+{
+	return (watches->n + LOOKS - 1) / LOOKS;
+}
+
+static void note(struct watches *watches, struct watched *watched,
+		 const struct arrivals_look *found)
+{
+	arrivals_look(&watched->arrivals, found, n_rounds(watches) * GAP_NS);
+}
+
+static int64_t ask(struct watches *watches, rota_id id,
+		   const struct arrivals_look *found)
+{
+	struct watched *watched = watches_find(watches, id);
+
+	if (watched) {
+		watches_ask(watches, watched, found->after_ns);
+		note(watches, watched, found);
+		return arrivals_oldest(&watched->arrivals, found);
+	}
+	watched = watches_add(watches, id, found->after_ns);
+	if (watched)
+		note(watches, watched, found);
+	return found->queued > 0 ? ROTA_AGE_UNKNOWN : 0;
+}
+
+int watch_look(struct engine *engine, rota_id id, struct look *look,
+	       int64_t *oldest_ns)
 {
 	struct watch *watch = &engine->watch;
-	int64_t age = queued > 0 ? ROTA_AGE_UNKNOWN : 0;
-	struct watched *watched = NULL;
+	struct arrivals_look found;
+	bool dozes = false;
+	int error;
 
 	make_places(watch);
 	spin_lock(&watch->xlock);
-	if (watch->watches)
-		watched = find(watch->watches, id);
-	if (watched) {
-		age = oldest_of(watched, now_ns, begun, queued);
-		unlink_asked(watch->watches, watched);
-		link_asked(watch->watches, watched);
-	} else if (watch->watches) {
-		watched = add(watch->watches, id, now_ns);
-		if (watched)
-			mark(watched, now_ns, begun, queued);
+	error = look_between(engine, id, look, &found);
+	if (!error && watch->watches) {
+		*oldest_ns = ask(watch->watches, id, &found);
+		dozes = watch->doze_ns > found.after_ns + 2 * DOZE_NS;
+	} else if (!error) {
+		*oldest_ns = found.queued > 0 ? ROTA_AGE_UNKNOWN : 0;
 	}
-	if (watched)
-		watched->asked_ns = now_ns;
 	spin_unlock(&watch->xlock);
-	return age;
+	if (dozes)
+		monitor_wake(engine->crew.monitor);
+	return error;
 }
 
 /* ---- the monitor's part ---- */
@@ -440,32 +291,57 @@ int64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
 /* False: it is not there any more. */
 static bool watch_one(struct engine *engine, struct watched *watched)
 {
+	struct arrivals_look found;
 	struct look look;
 
-	if (look_at(engine, watched->id, &look) != 0)
+	if (look_between(engine, watched->id, &look, &found) != 0)
 		return false;
-	/* Somebody may have asked since the tick began. */
-	mark(watched, crew_now_ns(&engine->crew), look.begun, look.queued);
+	note(engine->watch.watches, watched, &found);
 	return true;
 }
 
-static void watch_some(struct engine *engine, struct watches *watches,
-		       uint64_t now_ns)
+static void watch_some(struct engine *engine, uint64_t now_ns)
 {
-	unsigned n = watches->n < WATCH_LOOKS ? watches->n : WATCH_LOOKS, i;
+	struct watches *watches = engine->watch.watches;
+	unsigned i;
 
-	for (i = 0; i < n; i++) {
-		struct watched *watched;
+	for (i = 0; i < LOOKS && i < watches->n; i++) {
+		struct watched *watched = watches_next(watches);
 
-		if (watches->next >= watches->n)
-			watches->next = 0;
-		watched = &watches->of[watches->order[watches->next]];
-		if (now_ns <= watched->asked_ns + WATCH_FORGET_NS &&
+		if (now_ns <= watched->asked_ns + FORGET_NS &&
 		    watch_one(engine, watched))
-			watches->next++;
+			watches_pass(watches);
 		else
-			forget(watches, watched); /* another is there now */
+			watches_forget(watches, watched);
 	}
+}
+
+/* How long until the next look, where there is no tick. */
+static uint64_t doze_ns(const struct watches *watches, uint64_t now_ns)
+{
+	uint64_t asked_ns = watches->last->asked_ns, pause = 0;
+
+	if (now_ns > asked_ns)
+		pause = (now_ns - asked_ns) / (DOZE_PART * n_rounds(watches));
+	return pause > DOZE_NS ? pause : DOZE_NS;
+}
+
+int64_t watch_doze(struct crew *crew)
+{
+	/* crew is the engine's first member */
+	struct engine *engine = (struct engine *)crew;
+	struct watch *watch = &engine->watch;
+	uint64_t now_ns = crew_now_ns(crew);
+	int64_t pause = -1;
+
+	spin_lock(&watch->xlock);
+	if (watch->watches)
+		watch_some(engine, now_ns);
+	if (watch->watches && watch->watches->n > 0)
+		pause = (int64_t)doze_ns(watch->watches, now_ns);
+	watch->doze_ns = pause < 0 ? UINT64_MAX : now_ns + (uint64_t)pause;
+	spin_unlock(&watch->xlock);
+	return pause;
 }
 
 void watch_tick(struct crew *crew, uint64_t now_ns)
@@ -477,12 +353,13 @@ void watch_tick(struct crew *crew, uint64_t now_ns)
 
 	/* Relaxed: see watch_now_ns(). */
 	AO_store(&watch->xnow_ns, now_ns);
-	if (now_ns == 0)
-		return;
+	if (now_ns == 0 && !crew->drive)
+		return; /* see watch_doze() */
 	spin_lock(&watch->xlock);
-	for (i = 0; i < n; i++)
+	for (i = 0; now_ns > 0 && i < n; i++)
 		see(engine, i);
 	if (watch->watches)
-		watch_some(engine, watch->watches, now_ns);
+		watch_some(engine, now_ns);
+	watch->doze_ns = 0;
 	spin_unlock(&watch->xlock);
 }

@@ -16,6 +16,7 @@
 
 struct engine;
 struct crew;
+struct look;
 struct watches;
 
 /* A worker's turn. No turn: self is ROTA_NONE, and there is no job. */
@@ -35,22 +36,15 @@ struct watch {
 	                   monitor, read by anyone, relaxed */
 	AO_TS_t xlock; /* everything below, and local.seen */
 	struct watches *watches; /* NULL: nobody has asked */
+	uint64_t doze_ns; /* there is no tick: when the monitor looks next */
 };
-
-/* So many actors are watched at most, and so many looked at in a tick: in turn,
-   where there are more. */
-#define WATCHED 1024
-#define WATCH_LOOKS 64
-/* One that nobody has asked about for so long is not watched any more; the latter
-   where its place is wanted for another one. */
-#define WATCH_FORGET_NS UINT64_C(60000000000)
-#define WATCH_YIELD_NS UINT64_C(5000000000)
 
 void watch_init(struct engine *engine);
 void watch_fini(struct engine *engine);
 
-/* crew_options.tick */
+/* crew_options.tick, and doze */
 void watch_tick(struct crew *crew, uint64_t now_ns);
+int64_t watch_doze(struct crew *crew);
 
 /* The time, to the tick. */
 uint64_t watch_now_ns(struct engine *engine);
@@ -73,11 +67,10 @@ uint64_t watch_since(struct engine *engine, unsigned worker,
 		     const struct sighting *now);
 
 /*
- * Watch an actor from now on. How long its oldest message has been queued at
- * least, as in rota_status.oldest_ns. @begun: messages that it has begun to
- * handle, @queued: those behind it.
+ * look_at() an actor, and watch it from now on. *oldest_ns, if there is no error:
+ * rota_status.oldest_ns.
  */
-int64_t watch_oldest(struct engine *engine, rota_id id, uint64_t now_ns,
-		     uint64_t begun, uint64_t queued);
+int watch_look(struct engine *engine, rota_id id, struct look *look,
+	       int64_t *oldest_ns);
 
 #endif

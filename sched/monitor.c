@@ -12,6 +12,9 @@
  *             monitor takes away. The mark loses its force by itself when the
  *             worker moves on. Each tick wakes one, so where those that are
  *             near get no processor in time, farther ones follow.
+ *             While all sleep there is no tick. Who stands above us may want to
+ *             be called all the same (crew_options.doze); each time it says
+ *             when it wants to be called next, if ever.
  * Rejected:   reading a clock at each turn's start (as dear as a message); a
  *             tick that never stops (an idle engine uses no processor); a fence
  *             in worker_enter_hand() (three times per message).
@@ -208,6 +211,18 @@ static void tick(struct monitor *monitor)
 	tick_others(crew, crew_now_ns(crew));
 }
 
+static void doze(struct monitor *monitor)
+{
+	struct crew *crew = monitor->crew;
+	int64_t pause = -1;
+
+	while (load_state(monitor) == MONITOR_SLEEPS) {
+		if (crew->options.doze)
+			pause = crew->options.doze(crew);
+		futex_wait(&monitor->xstate, MONITOR_SLEEPS, pause);
+	}
+}
+
 /* Until a worker wakes up, or a stop; not while something is left to be done. */
 static void sleep_without_tick(struct monitor *monitor)
 {
@@ -221,10 +236,8 @@ static void sleep_without_tick(struct monitor *monitor)
 	 * a worker left to be done before it fell asleep is seen, too.
 	 */
 	if (idle_unparked(idle_read(&monitor->crew->idle)) == 0 &&
-	    !tick_others(monitor->crew, 0)) {
-		while (load_state(monitor) == MONITOR_SLEEPS)
-			futex_wait(&monitor->xstate, MONITOR_SLEEPS, -1);
-	}
+	    !tick_others(monitor->crew, 0))
+		doze(monitor);
 	set_state(monitor, MONITOR_SLEEPS, MONITOR_TICKS);
 }
 

@@ -218,6 +218,9 @@ struct crew_options {
 	   the monitor's thread, or that which drives; may be NULL. True: once more, even if all
 	   workers sleep by then. */
 	bool (*tick)(struct crew *crew, uint64_t now_ns);
+	/* There is no tick: how long until this is called again, if there still is
+	   none by then; -1: for ever. On the monitor's thread; may be NULL. */
+	int64_t (*doze)(struct crew *crew);
 	/* What went wrong, or not as wished; from the caller of crew_init() or
 	   a worker. NULL: nobody wants to know. */
 	void (*say)(struct crew *crew, bool is_error, const char *line);

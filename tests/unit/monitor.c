@@ -295,6 +295,55 @@ Test(monitor, sleeps_only_when_others_have_finished, .init = begin_with_others,
 	}
 }
 
+/* ---- what they want done while all sleep ---- */
+
+static AO_t n_dozes;
+static AO_t n_wanted; /* then for ever */
+
+static int64_t doze_of_others(struct crew *ours)
+{
+	(void)ours;
+	return AO_fetch_and_add1(&n_dozes) + 1 < AO_load(&n_wanted) ? 100000
+								    : -1;
+}
+
+static void begin_with_dozers(void)
+{
+	begin();
+	crew.options.doze = doze_of_others;
+}
+
+Test(monitor, lets_others_doze_while_all_sleep, .init = begin_with_dozers,
+     .fini = stop)
+{
+	AO_store(&n_wanted, 5);
+	start_all(true);
+	while (AO_load(&n_dozes) < 5)
+		sched_yield();
+	await_state(crew.monitor, MONITOR_SLEEPS);
+	/* For ever, but for who calls. */
+	for (int i = 0; i < 100; i++)
+		usleep(200);
+	cr_assert_eq(AO_load(&n_dozes), 5);
+	AO_store(&n_wanted, 8);
+	monitor_wake(crew.monitor);
+	while (AO_load(&n_dozes) < 8)
+		sched_yield();
+}
+
+Test(monitor, lets_nobody_doze_while_someone_is_awake,
+     .init = begin_with_dozers, .fini = stop)
+{
+	AO_store(&n_wanted, (AO_t)INT_MAX);
+	start_all(false);
+	for (int i = 0; i < 5; i++) {
+		go_on(1);
+		while (!is_marked(1))
+			sched_yield();
+	}
+	cr_assert_eq(AO_load(&n_dozes), 0);
+}
+
 Test(monitor, can_be_stopped_in_any_state, .init = begin, .fini = end)
 {
 	for (int i = 0; i < 50; i++) {

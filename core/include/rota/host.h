@@ -50,7 +50,9 @@
  * interrupts them, and nothing reports them (rota_config.stuck), for there is no
  * monitor; but rota_should_yield() tells them when the run has had its time, or
  * they have taken 1 ms. rota_status() of a running handler tells how long it has
- * been at it since somebody asked for the first time.
+ * been at it since somebody asked for the first time. Mailboxes are looked at
+ * while the host drives, and when somebody asks: the age of what came in between
+ * is ROTA_AGE_UNKNOWN, until it is ten times the time in which nobody looked.
  */
 #ifndef ROTA_HOST_H
 #define ROTA_HOST_H

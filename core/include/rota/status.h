@@ -88,10 +88,22 @@ struct rota_status {
  * something is queued, and what was there by then is as old as the watch at
  * least. Ages of what came since are never too high, as far as messages were
  * handled in their order, and too low by no more than
- * - a tick, while up to 64 actors of the engine are watched: so many are looked
- *   at in each, in turn; with more of them one tick for each 64, 16 for 1,024;
+ * - a tick or two, 2 ms, while up to 64 actors of the engine are watched: so many
+ *   are looked at in each, in turn; with more of them so much for each 64, 32 ms
+ *   for 1,024;
+ * - where two looks lay farther apart, a tenth of what is told. As long as the
+ *   age is not ten times the gap in which the message came, the answer is
+ *   ROTA_AGE_UNKNOWN;
  * - where messages came in more than 64 of these looks and are queued all
  *   together, a thirtieth of the greatest age among them besides.
+ * Looks lie farther apart where the system gives the monitor no processor in
+ * time; and while no worker is awake: then by 1 ms, or by a 32nd of the time
+ * since somebody asked about any actor of the engine, whichever is more. So of
+ * an actor whose handler sleeps in an engine that has nothing else to do, and
+ * which is asked about every 10 s, only the age of what came in the last 3 s of
+ * these may be unknown. For these looks an engine that sleeps wakes some hundred
+ * times in the minute after a question. One that a host drives (ROTA_RUN_HERE)
+ * has nobody to look while it is not driven, but those who ask.
  * An engine watches 1,024 actors. The next one takes the place of the one that
  * was not asked about for longest, if that is more than five seconds; if not it
  * is not watched, and the answer ROTA_AGE_UNKNOWN until there is room: who asks
