@@ -140,15 +140,15 @@ static int find_seats(struct seats *seats, hwloc_topology_t topology,
 
 /* ---- distances */
 
-static unsigned node_of(hwloc_topology_t topology, hwloc_obj_t seat)
+unsigned places_node(hwloc_topology_t topology, hwloc_obj_t object)
 {
 	hwloc_obj_t node = NULL;
 
 	while ((node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE,
 						  node)))
-		if (hwloc_bitmap_isincluded(seat->cpuset, node->cpuset))
+		if (hwloc_bitmap_intersects(object->cpuset, node->cpuset))
 			return node->logical_index;
-	return 0;
+	return PLACE_NO_NODE;
 }
 
 static bool is_below_cache(hwloc_obj_t object)
@@ -166,7 +166,8 @@ static enum nearness nearness_of(const struct place *a, const struct place *b,
 		return NEAR_CORE;
 	if (is_below_cache(common))
 		return NEAR_CACHE;
-	return a->node == b->node ? NEAR_NODE : NEAR_FAR;
+	return a->node == b->node && a->node != PLACE_NO_NODE ? NEAR_NODE
+							      : NEAR_FAR;
 }
 
 /* As hwloc's, which does not end for an object and itself. */
@@ -292,7 +293,7 @@ static int sit_down(struct places *places, const struct seats *seats,
 
 		place->seat = seat->object;
 		place->kind = seat->kind;
-		place->node = node_of(places->topology, seat->object);
+		place->node = places_node(places->topology, seat->object);
 		place->cpus = hwloc_bitmap_dup(seat->object->cpuset);
 		if (!place->cpus ||
 		    hwloc_bitmap_and(place->cpus, place->cpus, allowed) < 0)
@@ -309,7 +310,7 @@ static unsigned count_nodes(const struct places *places)
 		for (k = 0; k < i; k++)
 			if (places->of[k].node == places->of[i].node)
 				break;
-		n += k == i;
+		n += k == i && places->of[i].node != PLACE_NO_NODE;
 	}
 	return n;
 }

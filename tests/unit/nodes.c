@@ -129,15 +129,16 @@ static void run_on(const cpu_set_t *cpus)
 	cr_assert_eq(sched_setaffinity(0, sizeof(*cpus), cpus), 0);
 }
 
-/* As if our processors belonged to nodes, each to one. */
-Test(nodes, who_runs_on_a_node_pushes_there)
+/* As if our processors belonged to this machine's nodes, each to one. */
+static void push_from_each_node(const char *machine)
 {
 	cpu_set_t usual, one;
 	bool is_here;
 
 	cr_assert_eq(sched_getaffinity(0, sizeof(usual), &usual), 0);
 	setenv("HWLOC_THISSYSTEM", "1", 1);
-	begin_on("numa:64 core:1 pu:1", 64);
+	begin_on(machine, 64);
+	cr_assert_eq(crew.nodes.n, 64);
 	is_here = hwloc_topology_is_thissystem(crew.places.topology);
 	for (unsigned cpu = 0; cpu < 64 && is_here; cpu++) {
 		if (!CPU_ISSET(cpu, &usual))
@@ -146,10 +147,34 @@ Test(nodes, who_runs_on_a_node_pushes_there)
 		CPU_SET(cpu, &one);
 		run_on(&one);
 		for (int i = 0; i < 5; i++)
-			cr_assert_eq(nodes_here(&crew.nodes), cpu);
+			cr_assert_eq(nodes_here(&crew.nodes), cpu, "%.20s, %u",
+				     machine, cpu);
 	}
 	run_on(&usual);
 	crew_fini(&crew);
+}
+
+Test(nodes, who_runs_on_a_node_pushes_there)
+{
+	push_from_each_node("numa:64 core:1 pu:1");
+}
+
+Test(nodes, so_does_who_runs_beside_two_kinds_of_memory)
+{
+	push_from_each_node("pack:64 [numa] [numa] core:1 pu:1");
+}
+
+/* As where the process may use a part of the memory only. */
+Test(nodes, so_does_who_runs_where_there_is_no_memory)
+{
+	hwloc_topology_t topology;
+	char *xml;
+
+	cr_assert_eq(topology_load(&topology, "numa:64 core:1 pu:1"), 0);
+	table_keep_memory(topology, "1-63");
+	xml = table_export(topology);
+	push_from_each_node(xml);
+	free(xml);
 }
 
 Test(nodes, all_lists_count)

@@ -53,6 +53,33 @@ static inline void table_add(hwloc_topology_t topology,
 	free(nodes);
 }
 
+/* As someone would send it to us; free() it. Takes the topology over. */
+static inline char *table_export(hwloc_topology_t topology)
+{
+	char *xml, *copy;
+	int length;
+
+	cr_assert_eq(
+		hwloc_topology_export_xmlbuffer(topology, &xml, &length, 0), 0);
+	copy = strdup(xml);
+	hwloc_free_xmlbuffer(topology, xml);
+	hwloc_topology_destroy(topology);
+	return copy;
+}
+
+/* Of the memory only these nodes are left; the processors stay. */
+static inline void table_keep_memory(hwloc_topology_t topology,
+				     const char *nodes)
+{
+	hwloc_bitmap_t set = hwloc_bitmap_alloc();
+
+	hwloc_bitmap_list_sscanf(set, nodes);
+	cr_assert_eq(hwloc_topology_restrict(topology, set,
+					     HWLOC_RESTRICT_FLAG_BYNODESET),
+		     0);
+	hwloc_bitmap_free(set);
+}
+
 /*
  * The machine as someone would send it to us; free() it. @keep: processors that
  * exist, NULL: all. Nodes that lose theirs stay.
@@ -61,8 +88,6 @@ static inline char *table_xml(const char *synthetic, const char *keep,
 			      const struct table *tables, unsigned n)
 {
 	hwloc_topology_t topology;
-	char *xml, *copy;
-	int length;
 
 	cr_assert_eq(topology_load(&topology, synthetic), 0, "%s", synthetic);
 	for (unsigned i = 0; i < n; i++)
@@ -75,12 +100,7 @@ static inline char *table_xml(const char *synthetic, const char *keep,
 		cr_assert_eq(hwloc_topology_restrict(topology, cpus, 0), 0);
 		hwloc_bitmap_free(cpus);
 	}
-	cr_assert_eq(
-		hwloc_topology_export_xmlbuffer(topology, &xml, &length, 0), 0);
-	copy = strdup(xml);
-	hwloc_free_xmlbuffer(topology, xml);
-	hwloc_topology_destroy(topology);
-	return copy;
+	return table_export(topology);
 }
 
 /* Four nodes, each next to two of the others: node 0 to 1 and 2. */
