@@ -51,20 +51,24 @@ struct waker {
 	unsigned number; /* of the worker that chance is told of */
 };
 
+#define FARTHER_THAN_RINGS (PLACE_RINGS + 1)
+
 /*
- * All workers of a node are as near to its list. Who shares the very place of a
- * worker is no nearer to that than its neighbours are: it would wait for the
- * same processor.
+ * All workers of a node are as near to its list. Who shares the seat of a worker
+ * comes last: it would wait for the same processor, while those of others may
+ * have nothing to do.
  */
 static unsigned how_far(const struct waker *waker, unsigned place)
 {
 	const struct crew *crew = waker->crew;
+	const struct place *places = crew->places.of;
 	const uint16_t *node = crew->nodes.of_worker;
-	unsigned distance = places_distance(&crew->places, waker->place, place);
 
 	if (waker->what == NEAR_LIST && node[waker->place] == node[place])
 		return 0;
-	return distance > 0 ? distance : 1;
+	if (places[waker->place].seat == places[place].seat)
+		return FARTHER_THAN_RINGS;
+	return places_distance(&crew->places, waker->place, place);
 }
 
 /* idle_pick()'s question, put to the table of chance: one of the nearest. */
