@@ -225,22 +225,30 @@ Test(nodes, another_list_is_served_first_on_demand)
 	crew_fini(&crew);
 }
 
-/* Who is woken for a task from outside? It finds nothing, as far as others
-   know. */
-static unsigned woken_for(struct task *task)
+/* Who is woken for a task from outside, or from a home? It finds nothing, as far
+   as others know. */
+static unsigned woken_by(struct worker *home, struct task *task)
 {
 	unsigned n = crew.idle.n_sleepers, k;
 	uint16_t before[8];
 
 	for (k = 0; k < n; k++)
 		before[k] = crew.idle.sleepers[k];
-	crew_inject(&crew, task);
+	if (home)
+		home_push_out(home, task);
+	else
+		crew_inject(&crew, task);
 	cr_assert_eq(crew.idle.n_sleepers, n - 1);
 	idle_end_search(&crew.idle);
 	for (k = 0; k < n - 1; k++)
 		if (crew.idle.sleepers[k] != before[k])
 			break;
 	return before[k];
+}
+
+static unsigned woken_for(struct task *task)
+{
+	return woken_by(NULL, task);
 }
 
 /* The sleeper that is woken sits where the work lies. */
@@ -256,6 +264,22 @@ Test(nodes, a_worker_of_the_node_is_woken)
 		n_first[woken_for(&tasks[i]) / 2]++;
 	for (unsigned i = 0; i < 4; i++)
 		cr_assert_eq(n_first[i], 1);
+	crew_fini(&crew);
+}
+
+/* A home that came to sit elsewhere than its slot did when it was made. */
+Test(nodes, so_is_one_where_a_home_sits)
+{
+	struct home *place = calloc(1, sizeof(*place));
+	struct worker *home;
+
+	begin_on("numa:4 core:2 pu:1", 8);
+	cr_assert_eq(crew_add_worker(&crew, 0, false, place, &home), 0);
+	AO_store(&home->xplace, 4);
+	for (unsigned i = 0; i < 7; i++)
+		idle_enter(&crew.idle, i, false);
+	cr_assert_eq(woken_by(home, &tasks[0]), 5);
+	cr_assert_eq(woken_by(home, &tasks[1]), 4);
 	crew_fini(&crew);
 }
 
