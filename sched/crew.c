@@ -54,9 +54,9 @@ struct waker {
 #define FARTHER_THAN_RINGS (PLACE_RINGS + 1)
 
 /*
- * All workers of a node are as near to its list. Who shares the seat of a worker
- * comes last: it would wait for the same processor, while those of others may
- * have nothing to do.
+ * All workers of a node are as near to its list. Who shares the seat of a
+ * worker comes last: it would wait for the same processor, while those of
+ * others may have nothing to do.
  */
 static unsigned how_far(const struct waker *waker, unsigned place)
 {

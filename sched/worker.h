@@ -424,8 +424,8 @@ void worker_nudge(struct worker *worker);
 void crew_wake_one(struct crew *crew, struct worker *self, bool force);
 
 /* Who is none of the crew's workers: wake somebody near one that has work for
-   others, even if others are looking; or somebody of a node for what lies in its
-   list. */
+   others, even if others are looking; or somebody of a node for what lies in
+   its list. */
 void crew_wake_for(struct crew *crew, const struct worker *worker);
 void crew_wake_at(struct crew *crew, unsigned node, bool force);
 

@@ -225,8 +225,8 @@ Test(nodes, another_list_is_served_first_on_demand)
 	crew_fini(&crew);
 }
 
-/* Who is woken for a task from outside, or from a home? It finds nothing, as far
-   as others know. */
+/* Who is woken for a task from outside, or from a home? It finds nothing, as
+   far as others know. */
 static unsigned woken_by(struct worker *home, struct task *task)
 {
 	unsigned n = crew.idle.n_sleepers, k;

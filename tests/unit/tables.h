@@ -15,10 +15,12 @@
 
 #define TABLE_LATENCY HWLOC_DISTANCES_KIND_MEANS_LATENCY
 #define TABLE_BANDWIDTH HWLOC_DISTANCES_KIND_MEANS_BANDWIDTH
+#define TABLE_OS HWLOC_DISTANCES_KIND_FROM_OS
 
 /* Of the nodes first, first + step, ...: n of them, n * n values. */
 struct table {
-	unsigned long kind; /* 0: no table */
+	unsigned long
+		kind; /* 0: no table; it is a user's unless it is TABLE_OS */
 	unsigned n, first, step;
 	const hwloc_uint64_t *values;
 };
@@ -29,8 +31,10 @@ static inline void table_add(hwloc_topology_t topology,
 	hwloc_obj_t *nodes = calloc(table->n, sizeof(hwloc_obj_t));
 	size_t size = (size_t)table->n * table->n * sizeof(*table->values);
 	hwloc_uint64_t *values = malloc(size);
-	unsigned long kind = table->kind | HWLOC_DISTANCES_KIND_FROM_USER;
+	unsigned long kind = table->kind;
 
+	if (!(kind & TABLE_OS))
+		kind |= HWLOC_DISTANCES_KIND_FROM_USER;
 	memcpy(values, table->values, size);
 	for (unsigned i = 0; i < table->n; i++)
 		nodes[i] =
