@@ -252,7 +252,7 @@ void places_draw(const struct places *places, unsigned from, const char *svg)
 		drawing.rank[place->victims[i]] = i + 1;
 	drawing.out = scratch();
 	put_drawing(&drawing);
-	if (fflush(drawing.out) != 0)
+	if (fflush(drawing.out) != 0 || ferror(drawing.out))
 		places_fail("no memory for a drawing");
 	rewind(drawing.out);
 	run_dot(drawing.out, drawn);
