@@ -6,8 +6,10 @@
  * before and after, over the time here; machine is what plain threads reach
  * (yardstick.h). The numbers lie if the plain sort ran on a slower processor
  * (it is measured on both sides), if it is another algorithm (it is the same
- * code; only a fork becomes two calls), or if the result is not sorted, or not
- * of the same numbers (both are checked).
+ * code; only a fork becomes two calls), if the result is not sorted, or not of
+ * the same numbers (both are checked), or if memory runs out: each plain thread
+ * sorts numbers of its own, so 8 bytes per element and worker are needed, 80 MB
+ * per worker by default.
  */
 #include <stdlib.h>
 #include <string.h>
