@@ -241,7 +241,7 @@ static void order_victims(struct places *places, const struct latency *latency,
 		    compare_far(&reach[i - 1], &reach[i]) != 0)
 			ring++;
 		place->victims[i] = (uint16_t)reach[i].worker;
-		place->distance[reach[i].worker] = (uint8_t)ring;
+		place->distance[reach[i].worker] = (uint8_t)(ring + 1);
 		place->near[ring] = reach[i].near;
 		place->ring_end[ring] = (uint16_t)(i + 1);
 		place->n_rings = ring + 1;

@@ -41,8 +41,7 @@ struct place {
 	unsigned node;	     /* places_node() of it */
 	int kind;	     /* of core: more is faster; 0 if all are alike */
 	uint16_t *victims;   /* numbers of all other workers, by distance */
-	uint8_t *distance;   /* per worker: its ring (ours: 0, as that of the
-				nearest is); see places_distance() */
+	uint8_t *distance;   /* per worker: 1 + its ring; 0: ours */
 	unsigned n_rings;
 	uint16_t ring_end[PLACE_RINGS]; /* in victims */
 	enum nearness near[PLACE_RINGS];
@@ -103,7 +102,7 @@ unsigned places_reread(const struct places *places, const char *root);
 static inline unsigned places_distance(const struct places *places,
 				       unsigned from, unsigned to)
 {
-	return from == to ? 0 : places->of[from].distance[to] + 1U;
+	return places->of[from].distance[to];
 }
 
 /*

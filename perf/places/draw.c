@@ -31,11 +31,13 @@ struct drawing {
 static const char *const colours[] = {"#f4a582", "#fddbc7", "#d1e5f0",
 				      "#f0f0f0"};
 
+/* Not of the worker itself. */
 static enum nearness near_from(const struct drawing *drawing, unsigned worker)
 {
-	const struct place *from = &drawing->places->of[drawing->from];
+	const struct places *places = drawing->places;
+	unsigned distance = places_distance(places, drawing->from, worker);
 
-	return from->near[from->distance[worker]];
+	return places->of[drawing->from].near[distance - 1];
 }
 
 static void put_worker(const struct drawing *drawing, unsigned worker)
