@@ -26,9 +26,10 @@ enum nearness {
 };
 
 /*
- * Victims at one distance make a ring, nearest ring first: closest common object
- * and, where that has several NUMA nodes, the latency between these. Of more
- * distances than this, the farthest share a ring.
+ * Victims at one distance make a ring, nearest ring first: closest common
+ * object and, where that has several NUMA nodes and is not below a shared
+ * cache, the latency between these. Of more distances than this, the farthest
+ * share a ring.
  */
 #define PLACE_RINGS 16
 
