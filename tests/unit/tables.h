@@ -16,6 +16,7 @@
 #define TABLE_LATENCY HWLOC_DISTANCES_KIND_MEANS_LATENCY
 #define TABLE_BANDWIDTH HWLOC_DISTANCES_KIND_MEANS_BANDWIDTH
 #define TABLE_OS HWLOC_DISTANCES_KIND_FROM_OS
+#define TABLE_GROUPS (1ul << 30) /* hwloc makes groups of it, if it sees any */
 
 /* Of the nodes first, first + step, ...: n of them, n * n values. */
 struct table {
@@ -31,7 +32,9 @@ static inline void table_add(hwloc_topology_t topology,
 	hwloc_obj_t *nodes = calloc(table->n, sizeof(hwloc_obj_t));
 	size_t size = (size_t)table->n * table->n * sizeof(*table->values);
 	hwloc_uint64_t *values = malloc(size);
-	unsigned long kind = table->kind;
+	unsigned long kind = table->kind & ~TABLE_GROUPS;
+	unsigned long flags =
+		table->kind & TABLE_GROUPS ? HWLOC_DISTANCES_ADD_FLAG_GROUP : 0;
 
 	if (!(kind & TABLE_OS))
 		kind |= HWLOC_DISTANCES_KIND_FROM_USER;
@@ -47,11 +50,11 @@ static inline void table_add(hwloc_topology_t topology,
 	cr_assert_eq(hwloc_distances_add_values(topology, handle, table->n,
 						nodes, values, 0),
 		     0);
-	cr_assert_eq(hwloc_distances_add_commit(topology, handle, 0), 0);
+	cr_assert_eq(hwloc_distances_add_commit(topology, handle, flags), 0);
 #else
-	cr_assert_eq(
-		hwloc_distances_add(topology, table->n, nodes, values, kind, 0),
-		0);
+	cr_assert_eq(hwloc_distances_add(topology, table->n, nodes, values,
+					 kind, flags),
+		     0);
 #endif
 	free(values);
 	free(nodes);
