@@ -285,12 +285,29 @@ static void put_summary(struct text *text, const struct places *places)
 	put(text, ", %s\n", binding(places));
 }
 
-unsigned chart_node(const struct places *places, unsigned worker)
+int chart_node(const struct places *places, unsigned worker)
 {
-	hwloc_obj_t node = hwloc_get_obj_by_type(
-		places->topology, HWLOC_OBJ_NUMANODE, places->of[worker].node);
+	unsigned index = places->of[worker].node;
 
-	return node ? node->os_index : 0;
+	if (index == PLACE_NO_NODE)
+		return -1;
+	return (int)hwloc_get_obj_by_type(places->topology, HWLOC_OBJ_NUMANODE,
+					  index)
+		->os_index;
+}
+
+static void put_worker(struct text *text, const struct places *places,
+		       unsigned worker)
+{
+	int node = chart_node(places, worker);
+
+	put(text, "worker %u, ", worker);
+	if (node < 0)
+		put(text, "no NUMA node, victims: ");
+	else
+		put(text, "NUMA node %d, victims: ", node);
+	put_victims(text, places, &places->of[worker]);
+	put(text, "%s\n", places->n_workers == 1 ? "none" : "");
 }
 
 size_t chart_print(const struct places *places, unsigned n_present,
@@ -303,11 +320,7 @@ size_t chart_print(const struct places *places, unsigned n_present,
 		put(&text, "at present: %u worker%s\n", n_present,
 		    n_present == 1 ? "" : "s");
 	put_tree(&text, places, hwloc_get_root_obj(places->topology), 0);
-	for (unsigned i = 0; i < places->n_workers; i++) {
-		put(&text, "worker %u, NUMA node %u, victims: ", i,
-		    chart_node(places, i));
-		put_victims(&text, places, &places->of[i]);
-		put(&text, "%s\n", places->n_workers == 1 ? "none" : "");
-	}
+	for (unsigned i = 0; i < places->n_workers; i++)
+		put_worker(&text, places, i);
 	return text.length;
 }

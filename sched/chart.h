@@ -22,8 +22,8 @@ size_t chart_print(const struct places *places, unsigned n_present,
 size_t chart_victims(const struct places *places, unsigned worker, char *buffer,
 		     size_t size);
 
-/* The kernel's number of a worker's NUMA node, as numactl has it. */
-unsigned chart_node(const struct places *places, unsigned worker);
+/* The kernel's number of a worker's NUMA node, as numactl has it; -1: none. */
+int chart_node(const struct places *places, unsigned worker);
 
 /* Does this object make a difference to workers, and so have a line? */
 bool chart_shows(const struct places *places, hwloc_obj_t object);

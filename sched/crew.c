@@ -46,25 +46,29 @@ static void wake_worker(struct crew *crew, struct worker *self, int number,
 /* See choose_sleeper(). */
 struct waker {
 	struct crew *crew;
-	enum { NEAR_ANY, NEAR_PLACE, NEAR_LIST } what;
-	unsigned place;	 /* NEAR_LIST: any of those that are the node's */
+	enum { WAKE_ANY, WAKE_PLACE, WAKE_LIST } what;
+	unsigned place;	 /* WAKE_LIST: any of those that are the node's */
 	unsigned number; /* of the worker that chance is told of */
 };
 
+#define FARTHER_THAN_RINGS (PLACE_RINGS + 1)
+
 /*
- * All workers of a node are as near to its list. Who shares the very place of a
- * worker is no nearer to that than its neighbours are: it would wait for the
- * same processor.
+ * All workers of a node are as near to its list. Who shares the seat of a
+ * worker comes last: it would wait for the same processor, while those of
+ * others may have nothing to do.
  */
 static unsigned how_far(const struct waker *waker, unsigned place)
 {
 	const struct crew *crew = waker->crew;
+	const struct place *places = crew->places.of;
 	const uint16_t *node = crew->nodes.of_worker;
-	unsigned distance = places_distance(&crew->places, waker->place, place);
 
-	if (waker->what == NEAR_LIST && node[waker->place] == node[place])
+	if (waker->what == WAKE_LIST && node[waker->place] == node[place])
 		return 0;
-	return distance > 0 ? distance : 1;
+	if (places[waker->place].seat == places[place].seat)
+		return FARTHER_THAN_RINGS;
+	return places_distance(&crew->places, waker->place, place);
 }
 
 /* idle_pick()'s question, put to the table of chance: one of the nearest. */
@@ -77,7 +81,7 @@ static unsigned choose_sleeper(void *context, const uint16_t *sleepers,
 	unsigned from = n > SLEEPERS_LOOK ? n - SLEEPERS_LOOK : 0;
 	unsigned best = UINT_MAX;
 
-	if (waker->what == NEAR_ANY)
+	if (waker->what == WAKE_ANY)
 		return chance->choose(chance->context, 0, CHOOSE_SLEEPER, n);
 	for (i = from; i < n; i++) {
 		const struct worker *sleeper =
@@ -109,10 +113,10 @@ static void wake(struct waker *waker, struct worker *self, bool force)
 
 void crew_wake_one(struct crew *crew, struct worker *self, bool force)
 {
-	struct waker waker = {.crew = crew, .what = NEAR_ANY};
+	struct waker waker = {.crew = crew, .what = WAKE_ANY};
 
 	if (self) {
-		waker.what = NEAR_PLACE;
+		waker.what = WAKE_PLACE;
 		waker.place = self->seat;
 		waker.number = self->number;
 	}
@@ -122,7 +126,7 @@ void crew_wake_one(struct crew *crew, struct worker *self, bool force)
 void crew_wake_for(struct crew *crew, const struct worker *worker)
 {
 	struct waker waker = {.crew = crew,
-			      .what = NEAR_PLACE,
+			      .what = WAKE_PLACE,
 			      /* Relaxed: a preference. */
 			      .place = (unsigned)AO_load(&worker->xplace),
 			      .number = worker->number};
@@ -132,11 +136,11 @@ void crew_wake_for(struct crew *crew, const struct worker *worker)
 
 void crew_wake_at(struct crew *crew, unsigned node, bool force)
 {
-	struct waker waker = {.crew = crew, .what = NEAR_ANY};
+	struct waker waker = {.crew = crew, .what = WAKE_ANY};
 
 	/* Where there is one only, all are near it. */
 	if (crew->nodes.n > 1) {
-		waker.what = NEAR_LIST;
+		waker.what = WAKE_LIST;
 		waker.place = crew->nodes.of[node]->first_worker;
 		waker.number = waker.place;
 	}

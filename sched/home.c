@@ -82,13 +82,14 @@ void home_push(struct worker *worker, struct task *task)
 void home_push_out(struct worker *worker, struct task *task)
 {
 	struct crew *crew = worker->crew;
+	unsigned node = worker_node(worker);
 
 	if (task_expected_ns(task) >= TASK_HOME_NS) {
 		home_push(task->class->home, task);
 		return;
 	}
-	nodes_push(&crew->nodes, worker_node(worker), task);
-	crew_wake_one(crew, worker, false);
+	nodes_push(&crew->nodes, node, task);
+	crew_wake_at(crew, node, false);
 }
 
 /* Relaxed, both: the owner's own; others read it as a hint. */

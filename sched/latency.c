@@ -4,27 +4,38 @@
  *
  * Approach:   hwloc keeps tables of latencies, and of bandwidths (more of it is
  *             nearer); of the former, else of the latter, the one that has the
- *             most nodes is taken. They need not be symmetric, and a zero says
- *             that nobody knows. Nodes with the same processors (fast and plain
- *             memory) are one place to be, which the first of them stands
- *             for: the least between any of them and any of another place
- *             counts. Nodes without processors are no place to be; nobody
- *             asks for them.
+ *             most nodes is taken, and of several the first that is not the
+ *             firmware's: somebody has measured it since. They need not be
+ *             symmetric, and a zero says that nobody knows. Nodes with the
+ *             same processors (fast and plain memory) are one place to be,
+ *             which the first of them stands for: the least between any of
+ *             them and any of another place counts. Nodes without processors
+ *             are no place to be; nobody asks for them.
  * Rejected:   several tables at once (each has a unit of its own).
  */
 #include "sched/latency.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <hwloc/distances.h>
 
-static struct hwloc_distances_s *largest(struct hwloc_distances_s **tables,
+static bool is_better(const struct hwloc_distances_s *a,
+		      const struct hwloc_distances_s *b)
+{
+	if (a->nbobjs != b->nbobjs)
+		return a->nbobjs > b->nbobjs;
+	return (b->kind & HWLOC_DISTANCES_KIND_FROM_OS) &&
+	       !(a->kind & HWLOC_DISTANCES_KIND_FROM_OS);
+}
+
+static struct hwloc_distances_s *best_of(struct hwloc_distances_s **tables,
 					 unsigned n)
 {
-	struct hwloc_distances_s *best = NULL;
+	struct hwloc_distances_s *best = tables[0];
 
-	for (unsigned i = 0; i < n; i++)
-		if (!best || tables[i]->nbobjs > best->nbobjs)
+	for (unsigned i = 1; i < n; i++)
+		if (is_better(tables[i], best))
 			best = tables[i];
 	return best;
 }
@@ -130,7 +141,7 @@ static int read_kind(struct latency *latency, hwloc_topology_t topology,
 	if (!tables)
 		return -ENOMEM;
 	if (n > 0)
-		error = read_table(latency, topology, largest(tables, n));
+		error = read_table(latency, topology, best_of(tables, n));
 	for (i = 0; i < n; i++)
 		hwloc_distances_release(topology, tables[i]);
 	free(tables);

@@ -85,7 +85,7 @@ static int make_order(struct nodes *nodes, const struct places *places,
 	return 0;
 }
 
-/* The logical number of a node that has a worker, as we number it. */
+/* What we call a node that has a place and this logical number. */
 static uint16_t node_called(const struct nodes *nodes,
 			    const struct places *places, unsigned logical)
 {
@@ -103,7 +103,7 @@ static int map_cpus(struct nodes *nodes, const struct places *places)
 	hwloc_topology_t topology = places->topology;
 	int last =
 		hwloc_bitmap_last(hwloc_topology_get_complete_cpuset(topology));
-	hwloc_obj_t object = NULL;
+	hwloc_obj_t pu = NULL;
 	int cpu;
 
 	if (nodes->n == 1 || last < 0 ||
@@ -115,12 +115,10 @@ static int map_cpus(struct nodes *nodes, const struct places *places)
 	nodes->n_cpus = (unsigned)last + 1;
 	for (cpu = 0; cpu <= last; cpu++)
 		nodes->of_cpu[cpu] = NO_NODE;
-	while ((object = hwloc_get_next_obj_by_type(
-			topology, HWLOC_OBJ_NUMANODE, object)))
-		hwloc_bitmap_foreach_begin(cpu, object->cpuset)
-			nodes->of_cpu[cpu] =
-			node_called(nodes, places, object->logical_index);
-	hwloc_bitmap_foreach_end();
+	/* As workers there have it: other nodes may have the same processors. */
+	while ((pu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, pu)))
+		nodes->of_cpu[pu->os_index] =
+			node_called(nodes, places, places_node(topology, pu));
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  * nodes - the shared lists of runnable tasks, one per NUMA node
  *
  * Nodes are numbered 0 ... n - 1 here: those that have a place for a worker, in
- * the order of the places.
+ * the order of the places. All places without a node share one number.
  */
 #ifndef ROTA_SCHED_NODES_H
 #define ROTA_SCHED_NODES_H

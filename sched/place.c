@@ -14,19 +14,22 @@
  *             one across, with nothing in the tree between them and the
  *             machine. So those of other nodes at one depth are ordered by
  *             what hwloc's table says of the nodes (latency.c), if there is
- *             one; whom it does not know comes last. All workers at one depth
- *             and latency make a ring; within a ring they stand in the order
- *             of their numbers, from the worker's own on, so that workers
- *             which do not choose do not all begin with the same victim.
+ *             one; whom it does not know comes last. Groups do not count for
+ *             that, except where the table makes no difference: hwloc makes
+ *             some of the table itself, of nodes that lead to each other by
+ *             shortest links, of which two may be farther from each other
+ *             than from a node outside. All workers at one depth and latency
+ *             make a ring; within a ring they stand in the order of their
+ *             numbers, from the worker's own on, so that workers which do not
+ *             choose do not all begin with the same victim.
  *             A quota gives as many workers as it has whole or begun
  *             processors: with one less, part of it could never be used.
  * Rejected:   binding to one thread of the core (the kernel moves a bound
  *             thread off a thread that someone else keeps busy, if it may);
  *             the table before the tree (it knows nothing of caches, and
- *             some that were measured contradict the tree by noise); waiting
- *             for hwloc to make groups of the table (it does so only where
- *             nodes fall into sets that are closer among each other, so not
- *             of squares and rings).
+ *             some that were measured contradict the tree by noise); relying
+ *             on the groups that hwloc makes of the table (a square or a ring
+ *             of nodes is one group, or none if there are no more nodes).
  *             Binding memory by policy of the thread: a bound thread's pages
  *             come from its node by default (which is why each node has chunks
  *             of its own, see memory.c), and a host that has asked for another
@@ -140,15 +143,15 @@ static int find_seats(struct seats *seats, hwloc_topology_t topology,
 
 /* ---- distances */
 
-static unsigned node_of(hwloc_topology_t topology, hwloc_obj_t seat)
+unsigned places_node(hwloc_topology_t topology, hwloc_obj_t object)
 {
 	hwloc_obj_t node = NULL;
 
 	while ((node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE,
 						  node)))
-		if (hwloc_bitmap_isincluded(seat->cpuset, node->cpuset))
+		if (hwloc_bitmap_intersects(object->cpuset, node->cpuset))
 			return node->logical_index;
-	return 0;
+	return PLACE_NO_NODE;
 }
 
 static bool is_below_cache(hwloc_obj_t object)
@@ -166,7 +169,8 @@ static enum nearness nearness_of(const struct place *a, const struct place *b,
 		return NEAR_CORE;
 	if (is_below_cache(common))
 		return NEAR_CACHE;
-	return a->node == b->node ? NEAR_NODE : NEAR_FAR;
+	return a->node == b->node && a->node != PLACE_NO_NODE ? NEAR_NODE
+							      : NEAR_FAR;
 }
 
 /* As hwloc's, which does not end for an object and itself. */
@@ -183,9 +187,11 @@ static hwloc_obj_t common_ancestor(hwloc_obj_t a, hwloc_obj_t b)
 
 /* How far another worker is; nearer ones sort first. */
 struct reach {
-	int depth; /* of the closest object that has both */
+	int depth; /* of the closest object that has both; of the closest that
+		      is no group, for another node's */
 	enum nearness near;
 	uint64_t latency; /* between nodes; 0 within one, or one cache */
+	int closest;	  /* depth of the closest, group or not */
 	unsigned turn;	  /* in the order of numbers, from ours on */
 	unsigned worker;
 };
@@ -195,7 +201,9 @@ static int compare_far(const struct reach *a, const struct reach *b)
 {
 	if (a->depth != b->depth)
 		return a->depth > b->depth ? -1 : 1;
-	return a->latency < b->latency ? -1 : a->latency > b->latency;
+	if (a->latency != b->latency)
+		return a->latency < b->latency ? -1 : 1;
+	return a->closest > b->closest ? -1 : a->closest < b->closest;
 }
 
 static int compare_reach(const void *left, const void *right)
@@ -216,11 +224,15 @@ static void reach_for(const struct places *places,
 	const struct place *b = &places->of[reach->worker];
 	hwloc_obj_t common = common_ancestor(a->seat, b->seat);
 
-	reach->depth = common->depth;
 	reach->near = nearness_of(a, b, common);
-	reach->latency = reach->near == NEAR_FAR
-				 ? latency_between(latency, a->node, b->node)
-				 : 0;
+	reach->latency = 0;
+	reach->closest = common->depth;
+	if (reach->near == NEAR_FAR) {
+		reach->latency = latency_between(latency, a->node, b->node);
+		while (common->type == HWLOC_OBJ_GROUP)
+			common = common->parent;
+	}
+	reach->depth = common->depth;
 }
 
 static void order_victims(struct places *places, const struct latency *latency,
@@ -240,7 +252,7 @@ static void order_victims(struct places *places, const struct latency *latency,
 		    compare_far(&reach[i - 1], &reach[i]) != 0)
 			ring++;
 		place->victims[i] = (uint16_t)reach[i].worker;
-		place->distance[reach[i].worker] = (uint8_t)ring;
+		place->distance[reach[i].worker] = (uint8_t)(ring + 1);
 		place->near[ring] = reach[i].near;
 		place->ring_end[ring] = (uint16_t)(i + 1);
 		place->n_rings = ring + 1;
@@ -292,7 +304,7 @@ static int sit_down(struct places *places, const struct seats *seats,
 
 		place->seat = seat->object;
 		place->kind = seat->kind;
-		place->node = node_of(places->topology, seat->object);
+		place->node = places_node(places->topology, seat->object);
 		place->cpus = hwloc_bitmap_dup(seat->object->cpuset);
 		if (!place->cpus ||
 		    hwloc_bitmap_and(place->cpus, place->cpus, allowed) < 0)
@@ -309,7 +321,7 @@ static unsigned count_nodes(const struct places *places)
 		for (k = 0; k < i; k++)
 			if (places->of[k].node == places->of[i].node)
 				break;
-		n += k == i;
+		n += k == i && places->of[i].node != PLACE_NO_NODE;
 	}
 	return n;
 }

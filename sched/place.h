@@ -10,6 +10,7 @@
 #define ROTA_SCHED_PLACE_H
 
 #include <hwloc.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,24 +22,27 @@ enum nearness {
 	NEAR_CORE,  /* a core: siblings, or one and the same place */
 	NEAR_CACHE, /* a cache */
 	NEAR_NODE,  /* a NUMA node */
-	NEAR_FAR    /* the machine */
+	NEAR_FAR    /* the machine, or no memory that is ours */
 };
 
 /*
- * Victims at one distance make a ring, nearest ring first: closest common object
- * and, where that has several NUMA nodes, the latency between these. Of more
- * distances than this, the farthest share a ring.
+ * Victims at one distance make a ring, nearest ring first: closest common
+ * object and, where that has several NUMA nodes and is not below a shared
+ * cache, the latency between these. Of more distances than this, the farthest
+ * share a ring.
  */
 #define PLACE_RINGS 16
+
+/* Where a processor has no memory that this process may use. */
+#define PLACE_NO_NODE UINT_MAX
 
 struct place {
 	hwloc_cpuset_t cpus; /* allowed processors of its core, or thread */
 	hwloc_obj_t seat;    /* that core or hardware thread */
-	unsigned node;	     /* logical index of its NUMA node */
+	unsigned node;	     /* places_node() of it */
 	int kind;	     /* of core: more is faster; 0 if all are alike */
 	uint16_t *victims;   /* numbers of all other workers, by distance */
-	uint8_t *distance;   /* per worker: its ring (ours: 0, as that of the
-				nearest is); see places_distance() */
+	uint8_t *distance;   /* per worker: 1 + its ring; 0: ours */
 	unsigned n_rings;
 	uint16_t ring_end[PLACE_RINGS]; /* in victims */
 	enum nearness near[PLACE_RINGS];
@@ -50,7 +54,7 @@ struct places {
 	unsigned n_places;  /* n_workers, or more: for those that come later */
 	unsigned n_cores;   /* that have an allowed processor */
 	unsigned n_seats;   /* cores, or hardware threads if each has a seat */
-	unsigned n_nodes;   /* that have a worker */
+	unsigned n_nodes;   /* NUMA nodes that have a worker */
 	unsigned millicpus; /* the quota at that time; 0: none */
 	bool follows_quota; /* see the policy */
 	bool each_thread;
@@ -99,7 +103,7 @@ unsigned places_reread(const struct places *places, const char *root);
 static inline unsigned places_distance(const struct places *places,
 				       unsigned from, unsigned to)
 {
-	return from == to ? 0 : places->of[from].distance[to] + 1U;
+	return places->of[from].distance[to];
 }
 
 /*
@@ -107,6 +111,10 @@ static inline unsigned places_distance(const struct places *places,
  * all are alike. @n_kinds: how many values there are, 1 if all are alike.
  */
 int places_kind(hwloc_topology_t topology, hwloc_obj_t object, int *n_kinds);
+
+/* The logical index of the first NUMA node that has processors of @object's, or
+   PLACE_NO_NODE. */
+unsigned places_node(hwloc_topology_t topology, hwloc_obj_t object);
 
 /* Is it this machine, and are workers bound? */
 bool places_are_bound(const struct places *places);

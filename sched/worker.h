@@ -255,7 +255,8 @@ struct crew {
 	AO_t xoutsiders;   /* threads of no worker of this crew that are waking
 	                    one of its workers; crew_fini() waits for 0 */
 	AO_t xunbound;	   /* workers that could not be bound */
-	AO_t xforeign_wakeups; /* by threads that are no workers; a statistic */
+	AO_t xforeign_wakeups; /* by threads that are no workers, and by homes; a
+				  statistic */
 };
 
 /* 0 or -EINVAL, -ENOMEM, -EMFILE, -EAGAIN. No thread runs on failure. */
@@ -426,8 +427,9 @@ void worker_nudge(struct worker *worker);
 /* Wake somebody to look for work; @force: even if others are looking. */
 void crew_wake_one(struct crew *crew, struct worker *self, bool force);
 
-/* Who is no worker: wake somebody near one that has work for others, even if
-   others are looking; or somebody of a node for what lies in its list. */
+/* Who is none of the crew's workers: wake somebody near one that has work for
+   others, even if others are looking; or somebody of a node for what lies in
+   its list. */
 void crew_wake_for(struct crew *crew, const struct worker *worker);
 void crew_wake_at(struct crew *crew, unsigned node, bool force);
 

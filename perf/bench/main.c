@@ -285,5 +285,8 @@ int main(int argc, char **argv)
 		command_run(&arguments);
 		break;
 	}
+	/* An earlier write may be what failed. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		bench_fail("standard output cannot be written");
 	return 0;
 }

@@ -84,10 +84,10 @@ static int solve(void *argument)
 	return 0;
 }
 
-static void plain(void *board, unsigned thread)
+static uint64_t plain(void *board, unsigned thread)
 {
 	(void)thread;
-	measure_sink = count(board);
+	return count(board);
 }
 
 /* From a board of 8 on. */

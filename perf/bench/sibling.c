@@ -11,8 +11,10 @@
  * others waited for it. The number lies if the siblings had started before the
  * handler computed (then the delay is 0); hog_s is how long it computed.
  * stall_us is the longest time between two looks of the handler at the clock,
- * some 20 us apart, in its first 10 ms: whatever is above that the machine gave
- * to others, and may have taken from the siblings, too.
+ * some 20 us apart, in its first 10 ms. With two workers the machine gave
+ * whatever is above that to others, and may have taken it from the siblings,
+ * too; with one it is first of all the time of the spare thread, which has to
+ * share the processor.
  * CLOCK_MONOTONIC is one clock on Linux, whichever processor asks.
  */
 #include <stdlib.h>

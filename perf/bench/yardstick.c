@@ -5,7 +5,8 @@
  * Alone, processor time counts: what a thread needs that has a processor for
  * itself. Beside others, elapsed time does: what is lost to others is what is
  * asked for. The numbers would lie if the threads did not work at the same
- * time: they start together, and each speed is of its thread's own time.
+ * time, or if one did not count what it waits for a processor: they start
+ * together, and the time of each begins when the last of them is ready.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,7 +18,9 @@ struct beside {
 	pthread_barrier_t *start;
 	pthread_t thread;
 	unsigned number;
-	uint64_t elapsed_ns;
+	uint64_t ready_ns;
+	uint64_t end_ns;
+	uint64_t result;
 };
 
 static void prepare(const struct yardstick *y, unsigned thread)
@@ -29,13 +32,12 @@ static void prepare(const struct yardstick *y, unsigned thread)
 static void *beside_main(void *argument)
 {
 	struct beside *b = argument;
-	uint64_t start;
 
 	prepare(b->y, b->number);
+	b->ready_ns = measure_ns();
 	pthread_barrier_wait(b->start);
-	start = measure_ns();
-	b->y->work(b->y->argument, b->number);
-	b->elapsed_ns = measure_ns() - start;
+	b->result = b->y->work(b->y->argument, b->number);
+	b->end_ns = measure_ns();
 	return NULL;
 }
 
@@ -45,32 +47,45 @@ static uint64_t alone_ns(const struct yardstick *y)
 
 	prepare(y, 0);
 	start = measure_thread_ns();
-	y->work(y->argument, 0);
+	measure_sink = y->work(y->argument, 0);
 	return measure_thread_ns() - start;
 }
 
-static double speeds(const struct yardstick *y, unsigned n_threads,
-		     uint64_t alone)
+static void work_beside(const struct yardstick *y, struct beside *all,
+			unsigned n_threads)
 {
-	struct beside *all = bench_alloc(n_threads, sizeof(*all));
 	pthread_barrier_t start;
-	double sum = 0;
+	int error = pthread_barrier_init(&start, NULL, n_threads);
 
-	pthread_barrier_init(&start, NULL, n_threads);
+	if (error != 0)
+		bench_fail_call("pthread_barrier_init", -error);
 	for (unsigned i = 0; i < n_threads; i++) {
-		int error;
-
 		all[i] = (struct beside){.y = y, .start = &start, .number = i};
 		error = pthread_create(&all[i].thread, NULL, beside_main,
 				       &all[i]);
 		if (error != 0)
 			bench_fail_call("pthread_create", -error);
 	}
-	for (unsigned i = 0; i < n_threads; i++) {
+	for (unsigned i = 0; i < n_threads; i++)
 		pthread_join(all[i].thread, NULL);
-		sum += (double)alone / (double)all[i].elapsed_ns;
-	}
 	pthread_barrier_destroy(&start);
+}
+
+static double speeds(const struct yardstick *y, unsigned n_threads,
+		     uint64_t alone)
+{
+	struct beside *all = bench_alloc(n_threads, sizeof(*all));
+	uint64_t start = 0;
+	double sum = 0;
+
+	work_beside(y, all, n_threads);
+	for (unsigned i = 0; i < n_threads; i++)
+		if (all[i].ready_ns > start)
+			start = all[i].ready_ns;
+	for (unsigned i = 0; i < n_threads; i++) {
+		sum += (double)alone / (double)(all[i].end_ns - start);
+		measure_sink = all[i].result;
+	}
 	free(all);
 	return sum;
 }

@@ -17,11 +17,12 @@
 
 /*
  * @work does in plain calls what the engine does, or 1 / @share of it, and is
- * called by several threads at once: each has a number of its own from 0 on.
+ * called by several threads at once: each has a number of its own from 0 on. It
+ * returns something that it cannot know without the work.
  * @prepare, if any, is called before each time, and is not in the numbers.
  */
 struct yardstick {
-	void (*work)(void *argument, unsigned thread);
+	uint64_t (*work)(void *argument, unsigned thread);
 	void (*prepare)(void *argument, unsigned thread);
 	void *argument;
 	double share;

@@ -148,5 +148,10 @@ int main(int argc, char **argv)
 		run(&options, "oneTBB", fib_on_tbb, i);
 #endif
 	}
+	/* An earlier write may be what failed. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fputs("fib: standard output cannot be written\n", stderr);
+		return 1;
+	}
 	return 0;
 }

@@ -240,5 +240,8 @@ int main(int argc, char **argv)
 			else if (is_chosen(&arguments, m))
 				measure(m, &arguments);
 		}
+	/* An earlier write may be what failed. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		micro_fail("standard output cannot be written");
 	return 0;
 }

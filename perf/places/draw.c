@@ -31,11 +31,13 @@ struct drawing {
 static const char *const colours[] = {"#f4a582", "#fddbc7", "#d1e5f0",
 				      "#f0f0f0"};
 
+/* Not of the worker itself. */
 static enum nearness near_from(const struct drawing *drawing, unsigned worker)
 {
-	const struct place *from = &drawing->places->of[drawing->from];
+	const struct places *places = drawing->places;
+	unsigned distance = places_distance(places, drawing->from, worker);
 
-	return from->near[from->distance[worker]];
+	return places->of[drawing->from].near[distance - 1];
 }
 
 static void put_worker(const struct drawing *drawing, unsigned worker)
@@ -62,16 +64,22 @@ static void put_title(const struct drawing *drawing, hwloc_obj_t object)
 		fprintf(drawing->out, " | NUMA node %u", node->os_index);
 }
 
-/* What is shown of what is below this object, in order. */
+/*
+ * What is shown of what is below this object, in order; @shown NULL: only count
+ * it. It may be more than there are processors: memory holds objects that have
+ * none.
+ */
 static unsigned collect(const struct places *places, hwloc_obj_t object,
 			hwloc_obj_t *shown, unsigned n)
 {
 	for (hwloc_obj_t child = object->first_child; child;
 	     child = child->next_sibling) {
-		if (chart_shows(places, child))
+		if (!chart_shows(places, child))
+			n = collect(places, child, shown, n);
+		else if (shown)
 			shown[n++] = child;
 		else
-			n = collect(places, child, shown, n);
+			n++;
 	}
 	return n;
 }
@@ -91,15 +99,14 @@ static unsigned columns_of(unsigned n)
 static void put_box(const struct drawing *drawing, hwloc_obj_t object)
 {
 	const struct places *places = drawing->places;
-	size_t most = (size_t)hwloc_bitmap_weight(object->cpuset);
-	hwloc_obj_t *shown = calloc(most + 1, sizeof(hwloc_obj_t));
-	unsigned n, columns, i;
+	unsigned n = collect(places, object, NULL, 0);
+	unsigned columns = n > 0 ? columns_of(n) : 1, i;
+	hwloc_obj_t *shown = calloc(n + 1, sizeof(hwloc_obj_t));
 	FILE *out = drawing->out;
 
 	if (shown == NULL)
 		places_fail("no memory for a drawing");
-	n = collect(places, object, shown, 0);
-	columns = n > 0 ? columns_of(n) : 1;
+	collect(places, object, shown, 0);
 	fprintf(out,
 		"<TABLE BORDER=\"1\" CELLBORDER=\"0\" CELLSPACING=\"2\">"
 		"<TR><TD COLSPAN=\"%u\">",
@@ -247,7 +254,7 @@ void places_draw(const struct places *places, unsigned from, const char *svg)
 		drawing.rank[place->victims[i]] = i + 1;
 	drawing.out = scratch();
 	put_drawing(&drawing);
-	if (fflush(drawing.out) != 0)
+	if (fflush(drawing.out) != 0 || ferror(drawing.out))
 		places_fail("no memory for a drawing");
 	rewind(drawing.out);
 	run_dot(drawing.out, drawn);

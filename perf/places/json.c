@@ -49,6 +49,13 @@ static const char *speed_of(const struct places *places, hwloc_obj_t seat)
 	return chart_speed(places, seat);
 }
 
+static json_t *node_of(const struct places *places, unsigned worker)
+{
+	int node = chart_node(places, worker);
+
+	return node < 0 ? json_null() : json_integer(node);
+}
+
 static json_t *worker_of(const struct places *places, unsigned worker)
 {
 	const struct place *place = &places->of[worker];
@@ -58,9 +65,9 @@ static json_t *worker_of(const struct places *places, unsigned worker)
 	chart_name(place->seat, seat, sizeof(seat));
 	if (hwloc_bitmap_list_asprintf(&cpus, place->cpus) < 0)
 		places_fail("no memory for JSON");
-	object = json_pack("{s:i, s:s, s:s, s:i, s:i, s:s?, s:o}", "worker",
+	object = json_pack("{s:i, s:s, s:s, s:o, s:i, s:s?, s:o}", "worker",
 			   (int)worker, "seat", seat, "cpus", cpus, "node",
-			   (int)chart_node(places, worker), "kind", place->kind,
+			   node_of(places, worker), "kind", place->kind,
 			   "speed", speed_of(places, place->seat), "victims",
 			   rings_of(place));
 	free(cpus);

@@ -202,7 +202,8 @@ int main(int argc, char **argv)
 		print_tree(&places);
 	places_fini(&places);
 	hwloc_bitmap_free(arguments.cpus);
-	if (fflush(stdout) != 0)
+	/* An earlier write may be what failed. */
+	if (fflush(stdout) != 0 || ferror(stdout))
 		places_fail("standard output cannot be written");
 	return 0;
 }

@@ -154,7 +154,8 @@ int main(int argc, char **argv)
 	status = compare_and_print(&job, &measured);
 	job_fini(&job);
 	input_fini(&input);
-	if (fflush(stdout) != 0)
+	/* An earlier write may be what failed. */
+	if (fflush(stdout) != 0 || ferror(stdout))
 		die("cannot write the result");
 	return (int)status;
 }

@@ -79,16 +79,28 @@ Test(crew, a_worker_wakes_the_nearest)
 }
 
 /* It would have to share the waker's processor. */
-Test(crew, who_shares_a_place_is_no_nearer_than_neighbours)
+Test(crew, who_shares_a_place_is_woken_last)
 {
 	begin_on("numa:2 core:2 pu:1", 4);
 	AO_store(&crew.workers[2]->xplace, 0);
-	idle_enter(&crew.idle, 2, false);
 	idle_enter(&crew.idle, 1, false);
 	idle_enter(&crew.idle, 3, false);
+	idle_enter(&crew.idle, 2, false);
 	cr_assert_eq(woken_by(0), 1);
-	cr_assert_eq(woken_by(0), 2);
 	cr_assert_eq(woken_by(0), 3);
+	cr_assert_eq(woken_by(0), 2);
+	crew_fini(&crew);
+}
+
+/* Places 0, 2 and 4 are one core, 1, 3 and 5 the other. */
+Test(crew, so_is_who_shares_a_seat_in_a_place_of_its_own)
+{
+	static const int order[] = {5, 3, 1, 4, 2};
+
+	begin_on("core:2 pu:1", 6);
+	all_sleep_but(0);
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_eq(woken_by(0), order[i], "%u", i);
 	crew_fini(&crew);
 }
 

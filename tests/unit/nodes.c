@@ -129,15 +129,16 @@ static void run_on(const cpu_set_t *cpus)
 	cr_assert_eq(sched_setaffinity(0, sizeof(*cpus), cpus), 0);
 }
 
-/* As if our processors belonged to nodes, each to one. */
-Test(nodes, who_runs_on_a_node_pushes_there)
+/* As if our processors belonged to this machine's nodes, each to one. */
+static void push_from_each_node(const char *machine)
 {
 	cpu_set_t usual, one;
 	bool is_here;
 
 	cr_assert_eq(sched_getaffinity(0, sizeof(usual), &usual), 0);
 	setenv("HWLOC_THISSYSTEM", "1", 1);
-	begin_on("numa:64 core:1 pu:1", 64);
+	begin_on(machine, 64);
+	cr_assert_eq(crew.nodes.n, 64);
 	is_here = hwloc_topology_is_thissystem(crew.places.topology);
 	for (unsigned cpu = 0; cpu < 64 && is_here; cpu++) {
 		if (!CPU_ISSET(cpu, &usual))
@@ -146,10 +147,34 @@ Test(nodes, who_runs_on_a_node_pushes_there)
 		CPU_SET(cpu, &one);
 		run_on(&one);
 		for (int i = 0; i < 5; i++)
-			cr_assert_eq(nodes_here(&crew.nodes), cpu);
+			cr_assert_eq(nodes_here(&crew.nodes), cpu, "%.20s, %u",
+				     machine, cpu);
 	}
 	run_on(&usual);
 	crew_fini(&crew);
+}
+
+Test(nodes, who_runs_on_a_node_pushes_there)
+{
+	push_from_each_node("numa:64 core:1 pu:1");
+}
+
+Test(nodes, so_does_who_runs_beside_two_kinds_of_memory)
+{
+	push_from_each_node("pack:64 [numa] [numa] core:1 pu:1");
+}
+
+/* As where the process may use a part of the memory only. */
+Test(nodes, so_does_who_runs_where_there_is_no_memory)
+{
+	hwloc_topology_t topology;
+	char *xml;
+
+	cr_assert_eq(topology_load(&topology, "numa:64 core:1 pu:1"), 0);
+	table_keep_memory(topology, "1-63");
+	xml = table_export(topology);
+	push_from_each_node(xml);
+	free(xml);
 }
 
 Test(nodes, all_lists_count)
@@ -200,22 +225,30 @@ Test(nodes, another_list_is_served_first_on_demand)
 	crew_fini(&crew);
 }
 
-/* Who is woken for a task from outside? It finds nothing, as far as others
-   know. */
-static unsigned woken_for(struct task *task)
+/* Who is woken for a task from outside, or from a home? It finds nothing, as
+   far as others know. */
+static unsigned woken_by(struct worker *home, struct task *task)
 {
 	unsigned n = crew.idle.n_sleepers, k;
 	uint16_t before[8];
 
 	for (k = 0; k < n; k++)
 		before[k] = crew.idle.sleepers[k];
-	crew_inject(&crew, task);
+	if (home)
+		home_push_out(home, task);
+	else
+		crew_inject(&crew, task);
 	cr_assert_eq(crew.idle.n_sleepers, n - 1);
 	idle_end_search(&crew.idle);
 	for (k = 0; k < n - 1; k++)
 		if (crew.idle.sleepers[k] != before[k])
 			break;
 	return before[k];
+}
+
+static unsigned woken_for(struct task *task)
+{
+	return woken_by(NULL, task);
 }
 
 /* The sleeper that is woken sits where the work lies. */
@@ -231,6 +264,22 @@ Test(nodes, a_worker_of_the_node_is_woken)
 		n_first[woken_for(&tasks[i]) / 2]++;
 	for (unsigned i = 0; i < 4; i++)
 		cr_assert_eq(n_first[i], 1);
+	crew_fini(&crew);
+}
+
+/* A home that came to sit elsewhere than its slot did when it was made. */
+Test(nodes, so_is_one_where_a_home_sits)
+{
+	struct home *place = calloc(1, sizeof(*place));
+	struct worker *home;
+
+	begin_on("numa:4 core:2 pu:1", 8);
+	cr_assert_eq(crew_add_worker(&crew, 0, false, place, &home), 0);
+	AO_store(&home->xplace, 4);
+	for (unsigned i = 0; i < 7; i++)
+		idle_enter(&crew.idle, i, false);
+	cr_assert_eq(woken_by(home, &tasks[0]), 5);
+	cr_assert_eq(woken_by(home, &tasks[1]), 4);
 	crew_fini(&crew);
 }
 

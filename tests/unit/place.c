@@ -21,11 +21,13 @@
 #include "sched/place.h"
 #include "sched/topology.h"
 #include "tests/check.h"
+#include "tests/unit/tables.h"
 
 struct machine {
 	const char *name;
 	const char *synthetic;
 	const char *keep;    /* processors that exist; NULL: all */
+	const char *memory;  /* ... and NUMA nodes */
 	const char *fast;    /* processors of the fast kind */
 	const char *slow;    /* ... and of the slow one */
 	const char *allowed; /* NULL: all */
@@ -119,6 +121,17 @@ static const struct machine machines[] = {
 	 .n_workers = 6, .n_cores = 4, .n_seats = 4, .n_nodes = 1,
 	 .cpus = "0/1/2/3/0/1", .worker = 1,
 	 .victims = "core 5; cache 4 0; node 2 3"},
+	{"packages whose memory is not ours", "pack:3 [numa] core:2 pu:1",
+	 .memory = "1", .n_workers = 6, .n_cores = 6, .n_seats = 6,
+	 .n_nodes = 1, .cpus = "0/1/2", .worker = 0,
+	 .victims = "far 1; far 2-5"},
+	{"the one whose memory is ours", "pack:3 [numa] core:2 pu:1",
+	 .memory = "1", .n_workers = 6, .n_cores = 6, .n_seats = 6,
+	 .n_nodes = 1, .cpus = "0/1/2", .worker = 2,
+	 .victims = "node 3; far 4 5 0 1"},
+	{"nodes within a core", "core:2 numa:2 pu:1", .n_workers = 2,
+	 .n_cores = 2, .n_seats = 2, .n_nodes = 2, .cpus = "0-1/2-3",
+	 .worker = 0, .victims = "far 1"},
 	{"deep",
 	 "group:2 group:2 group:2 group:2 group:2 group:2 group:2 pack:2 "
 	 "core:2 pu:1",
@@ -167,6 +180,8 @@ static hwloc_topology_t build(const struct machine *machine)
 		cr_assert_eq(hwloc_topology_restrict(topology, cpus, 0), 0);
 		hwloc_bitmap_free(cpus);
 	}
+	if (machine->memory)
+		table_keep_memory(topology, machine->memory);
 	if (machine->fast) {
 		add_kind(topology, machine->slow, 10);
 		add_kind(topology, machine->fast, 20);

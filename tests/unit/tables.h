@@ -15,10 +15,13 @@
 
 #define TABLE_LATENCY HWLOC_DISTANCES_KIND_MEANS_LATENCY
 #define TABLE_BANDWIDTH HWLOC_DISTANCES_KIND_MEANS_BANDWIDTH
+#define TABLE_OS HWLOC_DISTANCES_KIND_FROM_OS
+#define TABLE_GROUPS (1ul << 30) /* hwloc makes groups of it, if it sees any */
 
 /* Of the nodes first, first + step, ...: n of them, n * n values. */
 struct table {
-	unsigned long kind; /* 0: no table */
+	unsigned long
+		kind; /* 0: no table; it is a user's unless it is TABLE_OS */
 	unsigned n, first, step;
 	const hwloc_uint64_t *values;
 };
@@ -29,8 +32,12 @@ static inline void table_add(hwloc_topology_t topology,
 	hwloc_obj_t *nodes = calloc(table->n, sizeof(hwloc_obj_t));
 	size_t size = (size_t)table->n * table->n * sizeof(*table->values);
 	hwloc_uint64_t *values = malloc(size);
-	unsigned long kind = table->kind | HWLOC_DISTANCES_KIND_FROM_USER;
+	unsigned long kind = table->kind & ~TABLE_GROUPS;
+	unsigned long flags =
+		table->kind & TABLE_GROUPS ? HWLOC_DISTANCES_ADD_FLAG_GROUP : 0;
 
+	if (!(kind & TABLE_OS))
+		kind |= HWLOC_DISTANCES_KIND_FROM_USER;
 	memcpy(values, table->values, size);
 	for (unsigned i = 0; i < table->n; i++)
 		nodes[i] =
@@ -43,14 +50,41 @@ static inline void table_add(hwloc_topology_t topology,
 	cr_assert_eq(hwloc_distances_add_values(topology, handle, table->n,
 						nodes, values, 0),
 		     0);
-	cr_assert_eq(hwloc_distances_add_commit(topology, handle, 0), 0);
+	cr_assert_eq(hwloc_distances_add_commit(topology, handle, flags), 0);
 #else
-	cr_assert_eq(
-		hwloc_distances_add(topology, table->n, nodes, values, kind, 0),
-		0);
+	cr_assert_eq(hwloc_distances_add(topology, table->n, nodes, values,
+					 kind, flags),
+		     0);
 #endif
 	free(values);
 	free(nodes);
+}
+
+/* As someone would send it to us; free() it. Takes the topology over. */
+static inline char *table_export(hwloc_topology_t topology)
+{
+	char *xml, *copy;
+	int length;
+
+	cr_assert_eq(
+		hwloc_topology_export_xmlbuffer(topology, &xml, &length, 0), 0);
+	copy = strdup(xml);
+	hwloc_free_xmlbuffer(topology, xml);
+	hwloc_topology_destroy(topology);
+	return copy;
+}
+
+/* Of the memory only these nodes are left; the processors stay. */
+static inline void table_keep_memory(hwloc_topology_t topology,
+				     const char *nodes)
+{
+	hwloc_bitmap_t set = hwloc_bitmap_alloc();
+
+	hwloc_bitmap_list_sscanf(set, nodes);
+	cr_assert_eq(hwloc_topology_restrict(topology, set,
+					     HWLOC_RESTRICT_FLAG_BYNODESET),
+		     0);
+	hwloc_bitmap_free(set);
 }
 
 /*
@@ -61,8 +95,6 @@ static inline char *table_xml(const char *synthetic, const char *keep,
 			      const struct table *tables, unsigned n)
 {
 	hwloc_topology_t topology;
-	char *xml, *copy;
-	int length;
 
 	cr_assert_eq(topology_load(&topology, synthetic), 0, "%s", synthetic);
 	for (unsigned i = 0; i < n; i++)
@@ -75,12 +107,7 @@ static inline char *table_xml(const char *synthetic, const char *keep,
 		cr_assert_eq(hwloc_topology_restrict(topology, cpus, 0), 0);
 		hwloc_bitmap_free(cpus);
 	}
-	cr_assert_eq(
-		hwloc_topology_export_xmlbuffer(topology, &xml, &length, 0), 0);
-	copy = strdup(xml);
-	hwloc_free_xmlbuffer(topology, xml);
-	hwloc_topology_destroy(topology);
-	return copy;
+	return table_export(topology);
 }
 
 /* Four nodes, each next to two of the others: node 0 to 1 and 2. */
