@@ -253,14 +253,25 @@ static inline int prepare(struct local *local)
  * There was no memory, and it has to wait all the same: on a stack beyond the
  * limit; and if there is no cold block either, where no stop finds the wait.
  */
-static __attribute__((noinline)) int insist(struct local *local)
+static __attribute__((noinline)) int insist(struct await *await,
+					    struct local *local)
 {
-	int error = worker_prepare_block_beyond(&local->worker);
+	int error =
+		worker_prepare_block_beyond(&local->worker, &await->exceeds);
 
 	if (error)
 		return error;
 	error = prepare(local);
 	return error == -ENOMEM ? 0 : error;
+}
+
+/* Nobody after it is to wait on the stack that it took beyond the limit. */
+static inline void end_excess(struct await *await)
+{
+	if (likely(!await->exceeds))
+		return;
+	worker_end_beyond(&await->turn->worker);
+	await->exceeds = false;
 }
 
 static int choose_turn(struct await *await, struct local *local, int64_t within,
@@ -279,7 +290,7 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
 	error = prepare(local);
 	if (unlikely(error == -ENOMEM && await->insists))
-		error = insist(local);
+		error = insist(await, local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;
 	if (unlikely(site->may_move) && !error && process_may_move(local)) {
@@ -317,6 +328,8 @@ int await_begin(struct await *await, int64_t within, struct site *site)
 		error = -ECANCELED;
 	if (!error)
 		await->state = AWAIT_BEGUN;
+	else
+		end_excess(await);
 	return error;
 }
 
@@ -418,6 +431,7 @@ int await_end(struct await *await, int outcome, struct site *site)
 	} else {
 		retract(await, site);
 	}
+	end_excess(await);
 	await->state = AWAIT_OVER;
 	return outcome;
 }

@@ -36,6 +36,7 @@ struct await {
 	bool insists;	/* a limit on memory does not matter */
 
 	/* Read only for the caller, but for waiter.message. */
+	bool exceeds; /* the turn has taken a stack beyond the limit */
 	enum await_state state;
 	struct waiter waiter; /* with the ticket of the wait */
 	struct wait *wait;

@@ -51,8 +51,10 @@
  *              - So each cancelled group that is being waited for takes a stack
  *                more than the limit allows, at most, and only if some of it has
  *                been taken up elsewhere: a chain of calls that runs into the
- *                limit comes back without any. One reserved stack per worker
- *                would not do: what runs on it may come to the same point.
+ *                limit comes back without any. When the wait is over a stack
+ *                goes back at once: nobody else waits on it. One reserved stack
+ *                per worker would not do: what runs on it may come to the same
+ *                point.
  *              - If the kernel has no stack either, the thread looks again each
  *                millisecond: others may end the tasks, or give memory back.
  * Rejected:   one shared count (2 more per task); running any task while

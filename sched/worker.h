@@ -330,8 +330,11 @@ int worker_prepare_block(struct worker *worker);
 /*
  * Likewise, but a limit on memory does not matter. For a wait that has to be
  * gone through with: one that cannot be given up, and frees what it holds.
+ * *took is set if that has taken a stack; then worker_end_beyond() follows, as
+ * soon as the wait is over or will not be: nobody else is to use that stack.
  */
-int worker_prepare_block_beyond(struct worker *worker);
+int worker_prepare_block_beyond(struct worker *worker, bool *took);
+void worker_end_beyond(struct worker *worker);
 
 /*
  * Leave this stack until its wait has ended (wait of worker->stack, begun by

@@ -5,6 +5,8 @@
  * What was accepted is handled, what was refused is still the caller's, and
  * when memory is free again the engine goes on.
  */
+#include <rota/task.h>
+
 #include "tests/unit/threads.h"
 
 #define MIB ((size_t)1 << 20)
@@ -269,6 +271,78 @@ Test(limit, of_stacks_that_were_cold, .timeout = HANG)
 	}
 	engine_stop();
 	free(ids);
+}
+
+/* ---- groups of tasks ---- */
+
+struct grouping {
+	struct tally n_short;
+	struct tally n_odd;
+	struct tally n_ended;
+};
+
+static int do_nothing(void *argument)
+{
+	(void)argument;
+	return 0;
+}
+
+/* Its wait is told that there is no memory, and then cannot be refused. */
+static int act_group(void *arg)
+{
+	struct grouping *g = arg;
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	for (int i = 0; i < 10 && !error; i++)
+		error = rota_task_group_submit(&group, do_nothing, NULL, 0);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	if (error == -ENOMEM) {
+		tally_add(&g->n_short, 1);
+		rota_task_group_cancel(&group);
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+		error = error == -ECANCELED ? 0 : error;
+	}
+	tally_add(&g->n_odd, error != 0);
+	tally_add(&g->n_ended, 1);
+	return 0;
+}
+
+/* Each takes a stack beyond the limit, which serves nobody else afterwards. */
+Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
+{
+	const size_t limit = 14 * MIB, rounds = 20;
+	struct rota_config config = test_config(1);
+	struct grouping g = {.n_short = {0}};
+	rota_id ids[100], one, other;
+	struct crowd crowd;
+	size_t refused;
+
+	config.memory = limit;
+	config.spares = ROTA_NO_SPARES;
+	engine = engine_make(&config);
+	one = puppet_spawn(NULL, 0);
+	other = puppet_spawn(NULL, 0);
+	for (int i = 0; i < 100; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	ACTS(one, act_group, &g); /* with all the memory it wants */
+	AWAIT(tally_of(&g.n_ended) == 1);
+	crowd_waits(&crowd, ids, 100);
+	refused = tally_of(&crowd.refused);
+	cr_assert_gt(refused, 0);
+	for (size_t i = 1; i <= rounds; i++) {
+		ACTS(one, act_group, &g);
+		AWAIT(tally_of(&g.n_ended) == 1 + i);
+		cr_assert_leq(counters().memory, limit);
+		ACTS(other, act_wait, &crowd);
+		AWAIT(tally_of(&crowd.refused) == refused + i);
+	}
+	cr_assert_eq(tally_of(&g.n_short), rounds);
+	cr_assert_eq(tally_of(&g.n_odd), 0);
+	crowd_goes_on(&crowd, 100 + rounds);
+	cr_assert_leq(counters().memory, limit);
+	engine_stop();
 }
 
 /* ---- stacks of threads ---- */

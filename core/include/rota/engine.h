@@ -123,14 +123,15 @@ struct rota_config {
 	                  in rota_stats.memory: a stack for each spare thread
 	                  that runs (.spares times .stack_size at most), for
 	                  these come where turns that block hold up all
-	                  others; and one for a wait for a group of tasks that
-	                  is cancelled (rota_task_group_wait()). A piece serves blocks of
-	                  one size, and does so until the engine ends: what
-	                  a burst of messages has taken is there for the
-	                  next burst, and not for actors, stacks or messages
-	                  of another size, which may get -ENOMEM although
-	                  little is in use. So the limit has to hold the
-	                  sum of what each kind takes at its height */
+	                  others; and one for each wait for a cancelled group
+	                  of tasks (rota_task_group_wait()), until that wait
+	                  returns. A piece serves blocks of one size, and
+	                  does so until the engine ends: what a burst of
+	                  messages has taken is there for the next burst,
+	                  and not for actors, stacks or messages of another
+	                  size, which may get -ENOMEM although little is in
+	                  use. So the limit has to hold the sum of what each
+	                  kind takes at its height */
 	const char *topology; /* of the machine to plan for, see topology.h;
 	                         read by rota_start() only; NULL:
 	                         $ROTA_TOPOLOGY, else this machine */
