@@ -34,9 +34,10 @@
  *             nest. Of one that is: 3 (thieves' lock, nest, xothers), and what
  *             a wait takes.
  * No memory:  a wait needs a stack for what the worker does meanwhile. If there
- *             is none it runs its group's tasks with less room, and then says
- *             -ENOMEM. The maker cannot return, for tasks write to its stack;
- *             what it can do is cancel the group and wait again, and that ends:
+ *             is none it runs its group's tasks with less room, even if others
+ *             should have their turn, and then says -ENOMEM. The maker cannot
+ *             return, for tasks write to its stack; what it can do is cancel
+ *             the group and wait again, and that ends:
  *              - What of the group is in the maker's nest is passed over at
  *                once, on the stack that waits: that takes no room.
  *              - What was queued elsewhere, or has started, needs its worker to
@@ -311,13 +312,15 @@ static inline bool has_room(const struct worker *worker, size_t part)
 	return (size_t)(here - stack->low) > stack->size / part;
 }
 
+/* @in_need: it cannot make way for others. */
 static inline void run_forked(struct local *local,
-			      struct rota_task_group *group, size_t part)
+			      struct rota_task_group *group, bool in_need)
 {
 	struct worker *worker = &local->worker;
 
-	while (group->own > 0 && has_room(worker, part) &&
-	       !worker_should_make_way(worker)) {
+	while (group->own > 0 &&
+	       has_room(worker, in_need ? ROOM_IN_NEED : ROOM) &&
+	       (in_need || !worker_should_make_way(worker))) {
 		struct task *task = nest_take(&worker->nest, (AO_t)group);
 
 		if (!task)
@@ -534,7 +537,7 @@ static int wait_without_stack(struct rota_task_group *group, int64_t within)
 
 	if (local && local->turn.job && within == ROTA_FOREVER &&
 	    group->local == local)
-		run_forked(local, group, ROOM_IN_NEED);
+		run_forked(local, group, true);
 	while (!is_complete(group)) {
 		if (error != -ENOMEM || !task_group_is_cancelled(group))
 			return error;
@@ -569,7 +572,7 @@ int rota_task_group_wait(struct rota_task_group *group, int64_t within,
 		return -EPERM;
 	if (likely(local && local->turn.job && within == ROTA_FOREVER &&
 		   group->local == local))
-		run_forked(local, group, ROOM);
+		run_forked(local, group, false);
 	if (unlikely(!is_complete(group))) {
 		error = wait_slowly(local, group, within);
 		if (error)

@@ -7,6 +7,7 @@
  */
 #include <rota/task.h>
 
+#include "sched/worker.h"
 #include "tests/unit/threads.h"
 
 #define MIB ((size_t)1 << 20)
@@ -287,17 +288,24 @@ static int do_nothing(void *argument)
 	return 0;
 }
 
+static int wait_for_ten(struct rota_task_group *group)
+{
+	int error = rota_task_group_init(group, NULL);
+
+	for (int i = 0; i < 10 && !error; i++)
+		error = rota_task_group_submit(group, do_nothing, NULL, 0);
+	if (!error)
+		error = rota_task_group_wait(group, ROTA_FOREVER, NULL);
+	return error;
+}
+
 /* Its wait is told that there is no memory, and then cannot be refused. */
 static int act_group(void *arg)
 {
 	struct grouping *g = arg;
 	struct rota_task_group group;
-	int error = rota_task_group_init(&group, NULL);
+	int error = wait_for_ten(&group);
 
-	for (int i = 0; i < 10 && !error; i++)
-		error = rota_task_group_submit(&group, do_nothing, NULL, 0);
-	if (!error)
-		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
 	if (error == -ENOMEM) {
 		tally_add(&g->n_short, 1);
 		rota_task_group_cancel(&group);
@@ -309,31 +317,41 @@ static int act_group(void *arg)
 	return 0;
 }
 
-/* Each takes a stack beyond the limit, which serves nobody else afterwards. */
-Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
+/* One worker, and turns that wait on all stacks there are; groups have all the
+   memory they want but for those. */
+static void start_without_stacks(struct crowd *crowd, size_t limit)
 {
-	const size_t limit = 14 * MIB, rounds = 20;
 	struct rota_config config = test_config(1);
 	struct grouping g = {.n_short = {0}};
-	rota_id ids[100], one, other;
-	struct crowd crowd;
-	size_t refused;
+	rota_id ids[100];
 
 	config.memory = limit;
 	config.spares = ROTA_NO_SPARES;
 	engine = engine_make(&config);
-	one = puppet_spawn(NULL, 0);
-	other = puppet_spawn(NULL, 0);
 	for (int i = 0; i < 100; i++)
 		ids[i] = puppet_spawn(NULL, 0);
-	ACTS(one, act_group, &g); /* with all the memory it wants */
+	ACTS(ids[0], act_group, &g);
 	AWAIT(tally_of(&g.n_ended) == 1);
-	crowd_waits(&crowd, ids, 100);
+	crowd_waits(crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd->refused), 0);
+}
+
+/* Each takes a stack beyond the limit, which serves nobody else afterwards. */
+Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
+{
+	const size_t limit = 14 * MIB, rounds = 20;
+	struct grouping g = {.n_short = {0}};
+	struct crowd crowd;
+	rota_id one, other;
+	size_t refused;
+
+	start_without_stacks(&crowd, limit);
+	one = puppet_spawn(NULL, 0);
+	other = puppet_spawn(NULL, 0);
 	refused = tally_of(&crowd.refused);
-	cr_assert_gt(refused, 0);
 	for (size_t i = 1; i <= rounds; i++) {
 		ACTS(one, act_group, &g);
-		AWAIT(tally_of(&g.n_ended) == 1 + i);
+		AWAIT(tally_of(&g.n_ended) == i);
 		cr_assert_leq(counters().memory, limit);
 		ACTS(other, act_wait, &crowd);
 		AWAIT(tally_of(&crowd.refused) == refused + i);
@@ -342,6 +360,42 @@ Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
 	cr_assert_eq(tally_of(&g.n_odd), 0);
 	crowd_goes_on(&crowd, 100 + rounds);
 	cr_assert_leq(counters().memory, limit);
+	engine_stop();
+}
+
+struct late {
+	int result;
+	struct flag ended;
+};
+
+/* For so long that the worker's other tasks should have their turn. */
+static int wait_late(void *argument)
+{
+	struct rota_task_group group;
+	int error = rota_task_submit(NULL, do_nothing, NULL, 0, NULL);
+	struct late *late;
+
+	memcpy(&late, argument, sizeof(late));
+	while (!worker_should_make_way(worker_current))
+		nap();
+	late->result = error ? error : wait_for_ten(&group);
+	flag_raise(&late->ended);
+	return 0;
+}
+
+/* They cannot have it; what the group needs it has on its own stack. */
+Test(limit, a_wait_that_should_make_way_and_cannot_goes_on, .timeout = HANG)
+{
+	struct crowd crowd;
+	struct late late = {.result = 1}, *pointer = &late;
+
+	start_without_stacks(&crowd, 14 * MIB);
+	cr_assert_eq(rota_task_submit(engine, wait_late, &pointer,
+				      sizeof(pointer), NULL),
+		     0);
+	AWAIT(flag_is_up(&late.ended));
+	cr_assert_eq(late.result, 0, "%s", rota_strerror(late.result));
+	crowd_goes_on(&crowd, 100);
 	engine_stop();
 }
 
