@@ -435,21 +435,36 @@ static int see_through(struct site *site, struct rota_task_group *group,
 	return await_end(await, 0, site);
 }
 
+/* On the clock of who waits: waits that follow one another have one deadline. */
+static uint64_t now_here(void)
+{
+	struct local *local = local_here();
+
+	return local ? crew_now_ns(&local->engine->crew) : clock_ns();
+}
+
+/* A look at the clock is dear. */
+static int64_t time_left(uint64_t deadline_ns)
+{
+	return deadline_ns == CLOCK_NEVER ? CLOCK_FOREVER
+					  : clock_left(now_here(), deadline_ns);
+}
+
 /*
  * The actor that waits is being stopped: its tasks are, too, but their end is
  * to be waited for.
  */
 static int begin(struct site *site, struct rota_task_group *group,
-		 struct await *await, int64_t within, bool *is_stopped)
+		 struct await *await, uint64_t deadline_ns, bool *is_stopped)
 {
-	int error = await_begin(await, within, site);
+	int error = await_begin(await, time_left(deadline_ns), site);
 
 	while (error == -ECANCELED) {
 		*is_stopped = true;
 		rota_task_group_cancel(group);
 		await->insists = true;
 		wait_clear(await->wait);
-		error = await_begin(await, within, site);
+		error = await_begin(await, time_left(deadline_ns), site);
 	}
 	return error == -EAGAIN ? -EDEADLK : error;
 }
@@ -465,7 +480,7 @@ static bool is_to_end(const struct site *site,
 }
 
 static int wait_for_others(struct site *site, struct rota_task_group *group,
-			   int64_t within)
+			   uint64_t deadline_ns)
 {
 	struct await await;
 	bool is_stopped = false;
@@ -474,7 +489,7 @@ static int wait_for_others(struct site *site, struct rota_task_group *group,
 	do {
 		await = (struct await){.edge = EDGE_NONE,
 				       .insists = is_to_end(site, group)};
-		error = begin(site, group, &await, within, &is_stopped);
+		error = begin(site, group, &await, deadline_ns, &is_stopped);
 		if (error)
 			break;
 		error = see_through(site, group, &await);
@@ -509,41 +524,40 @@ static int conclude(struct rota_task_group *group, int *failure)
 	return skipped ? -ECANCELED : 0;
 }
 
-static int wait_in_site(struct rota_task_group *group, int64_t within)
+static int wait_in_site(struct rota_task_group *group, uint64_t deadline_ns)
 {
 	struct site site;
-	int error;
+	int error = enter_site(&site, group);
 
-	if (within <= 0)
-		return -ETIMEDOUT;
-	error = enter_site(&site, group);
 	/*
 	 * An engine that does not let us in any more is waiting for the last
 	 * tasks, and so do we: they write to our stack. That needs no engine.
 	 */
 	if (error && error != -ESRCH)
 		return error;
-	error = wait_for_others(&site, group, within);
+	error = wait_for_others(&site, group, deadline_ns);
 	site_leave(&site);
 	return error;
 }
 
 /* No stack is left that the worker could go on with. */
-static int wait_without_stack(struct rota_task_group *group, int64_t within)
+static int wait_without_stack(struct rota_task_group *group,
+			      uint64_t deadline_ns)
 {
-	uint64_t deadline = clock_deadline(clock_ns(), within);
 	struct local *local = local_here();
 	int error = -ENOMEM;
 
-	if (local && local->turn.job && within == ROTA_FOREVER &&
+	if (local && local->turn.job && deadline_ns == CLOCK_NEVER &&
 	    group->local == local)
 		run_forked(local, group, true);
 	while (!is_complete(group)) {
 		if (error != -ENOMEM || !task_group_is_cancelled(group))
 			return error;
+		if (time_left(deadline_ns) == 0)
+			return -ETIMEDOUT;
 		/* Nor has the kernel any, whatever the limit. */
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		error = wait_in_site(group, clock_left(clock_ns(), deadline));
+		error = wait_in_site(group, deadline_ns);
 	}
 	return 0;
 }
@@ -551,6 +565,7 @@ static int wait_without_stack(struct rota_task_group *group, int64_t within)
 static __attribute__((noinline)) int
 wait_slowly(struct local *local, struct rota_task_group *group, int64_t within)
 {
+	uint64_t deadline_ns;
 	int error;
 
 	if (local && group->local == local && task_group_is_cancelled(group)) {
@@ -558,8 +573,14 @@ wait_slowly(struct local *local, struct rota_task_group *group, int64_t within)
 		if (is_complete(group))
 			return 0;
 	}
-	error = wait_in_site(group, within);
-	return error == -ENOMEM ? wait_without_stack(group, within) : error;
+	if (within <= 0)
+		return -ETIMEDOUT;
+	deadline_ns = within == CLOCK_FOREVER
+			      ? CLOCK_NEVER
+			      : clock_deadline(now_here(), within);
+	error = wait_in_site(group, deadline_ns);
+	return error == -ENOMEM ? wait_without_stack(group, deadline_ns)
+				: error;
 }
 
 int rota_task_group_wait(struct rota_task_group *group, int64_t within,

@@ -858,6 +858,71 @@ Test(task_group, a_stopped_actor_waits_for_its_tasks, .timeout = HANG)
 	engine_stop();
 }
 
+struct late_stop {
+	rota_id waiter;
+	struct flag begun;
+	struct flag over;
+	int result; /* of the wait with a deadline */
+};
+
+static int sleep_until_over(void *argument)
+{
+	struct late_stop *l = pointer_in(argument);
+
+	while (!flag_is_up(&l->over))
+		(void)rota_sleep(ROTA_MS(2));
+	return 0;
+}
+
+static int act_wait_for_a_second(void *arg)
+{
+	struct late_stop *l = arg;
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = put(&group, sleep_until_over, l);
+	flag_raise(&l->begun);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_S(1), NULL);
+	l->result = error;
+	flag_raise(&l->over);
+	return rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+}
+
+static int act_stop_late(void *arg)
+{
+	struct late_stop *l = arg;
+	int error = rota_sleep(ROTA_MS(800));
+
+	return error ? error : rota_actor_stop(l->waiter);
+}
+
+static int act_end_later(void *arg)
+{
+	struct late_stop *l = arg;
+	int error = rota_sleep(ROTA_MS(1500));
+
+	flag_raise(&l->over);
+	return error;
+}
+
+/* All alarms are of one worker, which rings them in order. */
+Test(task_group, a_stop_does_not_put_off_a_deadline, .timeout = HANG)
+{
+	struct late_stop l = {.result = 1};
+
+	engine_start(1);
+	l.waiter = puppet_spawn(NULL, 0);
+	ACTS(l.waiter, act_wait_for_a_second, &l);
+	AWAIT(flag_is_up(&l.begun));
+	ACTS(puppet_spawn(NULL, 0), act_stop_late, &l);
+	ACTS(puppet_spawn(NULL, 0), act_end_later, &l);
+	quiesce();
+	cr_assert_eq(l.result, -ETIMEDOUT);
+	engine_stop();
+}
+
 static struct stopped at_the_end;
 
 static void group_destroy(void *state)
