@@ -250,8 +250,9 @@ static inline int prepare(struct local *local)
 }
 
 /*
- * There was no memory, and it has to wait all the same: on a stack beyond the
- * limit; and if there is no cold block either, where no stop finds the wait.
+ * There was no memory, or the engine has given up, and it has to wait all the
+ * same: on a stack beyond the limit; and if there is no cold block either, or
+ * none to be had any more, where no stop finds the wait.
  */
 static __attribute__((noinline)) int insist(struct await *await,
 					    struct local *local)
@@ -262,7 +263,7 @@ static __attribute__((noinline)) int insist(struct await *await,
 	if (error)
 		return error;
 	error = prepare(local);
-	return error == -ENOMEM ? 0 : error;
+	return error == -ENOMEM || error == -ESRCH ? 0 : error;
 }
 
 /* Nobody after it is to wait on the stack that it took beyond the limit. */
@@ -289,7 +290,7 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 			: crew_deadline(&local->engine->crew, within);
 	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
 	error = prepare(local);
-	if (unlikely(error == -ENOMEM && await->insists))
+	if (unlikely(await->insists && (error == -ENOMEM || error == -ESRCH)))
 		error = insist(await, local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;

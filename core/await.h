@@ -33,7 +33,8 @@ struct await {
 	rota_id to;	/* for whom */
 	struct actor *target;
 	uint64_t token; /* EDGE_ASK: of the ask */
-	bool insists;	/* a limit on memory does not matter */
+	bool insists;	/* a limit on memory does not matter, nor whether the
+			   turn's engine has given up waiting */
 
 	/* Read only for the caller, but for waiter.message. */
 	bool exceeds; /* the turn has taken a stack beyond the limit */

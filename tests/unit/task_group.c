@@ -1031,6 +1031,74 @@ Test(task_group, an_engine_that_gives_up_releases_its_maker, .timeout = HANG)
 	AWAIT(flag_is_up(&s.stall.ended));
 }
 
+struct left_alone {
+	struct stall task;
+	struct stall handler;
+	struct flag ended;
+	int result;
+};
+
+static int act_wait_after_the_stop(void *arg)
+{
+	struct left_alone *l = arg;
+	struct rota_task_group group;
+	int error = rota_task_group_init(&group, NULL);
+
+	if (!error)
+		error = put(&group, stall_task, &l->task);
+	act_stall(&l->handler);
+	if (!error)
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+	l->result = error;
+	flag_raise(&l->ended);
+	return 0;
+}
+
+static struct left_alone left_alone; /* stays: a task of it is still there */
+
+static void destroy_after_the_stop(void *state)
+{
+	(void)state;
+	act_wait_after_the_stop(&left_alone);
+}
+
+static const struct rota_behaviour late_behaviour = {
+	.size = sizeof(struct rota_behaviour),
+	.name = "late",
+	.state_size = sizeof(struct puppet),
+	.handle = puppet_handle,
+	.destroy = destroy_after_the_stop,
+};
+
+/* One that has been abandoned, and one that cannot be: their stacks are in use
+   until the task has ended. */
+Test(task_group, an_engine_that_gives_up_has_its_turns_wait, .timeout = HANG)
+{
+	for (int in_destroy = 0; in_destroy < 2; in_destroy++) {
+		struct left_alone *l = &left_alone;
+		rota_id id;
+
+		*l = (struct left_alone){.result = 1};
+		engine_start(2);
+		if (in_destroy) {
+			id = spawn(&late_behaviour, &(struct puppet){NULL}, 0);
+			cr_assert_eq(rota_actor_stop(id), 0);
+		} else {
+			ACTS(puppet_spawn(NULL, 0), act_wait_after_the_stop, l);
+		}
+		AWAIT(flag_is_up(&l->task.begun) &&
+		      flag_is_up(&l->handler.begun));
+		cr_assert_eq(rota_stop(engine, ROTA_MS(20)), -ETIMEDOUT);
+		flag_raise(&l->handler.go);
+		for (int i = 0; i < 20; i++)
+			nap();
+		cr_assert(!flag_is_up(&l->ended));
+		flag_raise(&l->task.go);
+		AWAIT(flag_is_up(&l->ended));
+		cr_assert_eq(l->result, 0);
+	}
+}
+
 /* ---- of another engine ---- */
 
 static int wait_elsewhere(void *argument)

@@ -237,7 +237,9 @@ ROTA_API int rota_task_group_submit(struct rota_task_group *group,
  *          waited for again, after: -ETIMEDOUT; -ENOMEM (see above);
  *          -EPERM: the caller is not the maker; -EDEADLK: called in a
  *          callback, where nothing may wait; -ESRCH: the engine was stopped
- *          meanwhile, and a task of the group does not return.
+ *          meanwhile, and a task of the group does not return. That is told to
+ *          who is not in that engine: a thread, or a task or handler of
+ *          another one. One of its own waits on until the task has returned.
  * Return:  0: all ran; or one of the errors above.
  */
 ROTA_API int rota_task_group_wait(struct rota_task_group *group, int64_t within,
