@@ -81,7 +81,8 @@ int await_end(struct await *await, int outcome, struct site *site);
 /*
  * The two for a turn that asks somebody of its own engine, and whose ask leads to
  * the ticket: await_turn() begins the wait, await_answer() enters it and stays
- * until it has ended; *xaim says who is to answer by now. Errors as above; but not the caller's own actor.
+ * until it has ended; *xaim says who is to answer by now. Errors as above; but
+ * not the caller's own actor.
  */
 int await_turn(struct local *local, struct wait_ticket *ticket);
 

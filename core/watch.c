@@ -31,9 +31,10 @@
  *             mailbox is empty once. Room that a chain has leased counts as
  *             messages for a tick or two.
  * Orderings:  [V1] turn_set_message(), turn_set_job() -> glance(): the memory of
- *             the block is there. Else none: all that is read of turns are relaxed words in
- *             type-stable memory, looked at twice. What is seen may be a moment old, or
- *             mixed of two moments; only what two ticks agree on has a time.
+ *             the block is there. Else none: all that is read of turns are
+ *             relaxed words in type-stable memory, looked at twice. What is
+ *             seen may be a moment old, or mixed of two moments; only what two
+ *             ticks agree on has a time.
  */
 #include "core/watch.h"
 

@@ -214,8 +214,8 @@ struct crew_options {
 	 */
 	void (*revoke)(struct worker *worker);
 	/* The monitor has ticked; 0: there is no tick until a worker wakes. On
-	   the monitor's thread, or that which drives; may be NULL. True: once more, even if all
-	   workers sleep by then. */
+	   the monitor's thread, or that which drives; may be NULL. True: once
+	   more, even if all workers sleep by then. */
 	bool (*tick)(struct crew *crew, uint64_t now_ns);
 	/* What went wrong, or not as wished; from the caller of crew_init() or
 	   a worker. NULL: nobody wants to know. */

@@ -2,11 +2,11 @@
 /*
  * rota/engine.h - start an engine, wait until it rests, stop it
  *
- * An engine is a set of worker threads (or none: host.h) and the actors they run. A process may
- * have several; they share nothing. An engine makes no thread before
- * rota_start(), installs no signal handler and no atexit function, and gives
- * everything back in rota_stop(). In a child that fork() made without exec()
- * no engine runs: calls there return -EPERM.
+ * An engine is a set of worker threads (or none: host.h) and the actors they
+ * run. A process may have several; they share nothing. An engine makes no
+ * thread before rota_start(), installs no signal handler and no atexit
+ * function, and gives everything back in rota_stop(). In a child that fork()
+ * made without exec() no engine runs: calls there return -EPERM.
  *
  * The handle stays a handle after rota_stop(): calls on it give an error, until
  * 255 more engines have been started and one of them gets it again.
@@ -71,9 +71,10 @@ enum rota_log_level { ROTA_LOG_ERROR, ROTA_LOG_WARNING, ROTA_LOG_INFO };
 
 /*
  * Where the memory of actors and messages comes from (threads, their stacks and
- * the stacks of turns are the kernel's, hwloc's tree is malloc's). map() returns size bytes (a multiple
- * of 2 MiB) aligned to 2 MiB and below 2^47, zeroed, or NULL; unmap() takes
- * the same block back. Both are called from any thread, also at the same time.
+ * the stacks of turns are the kernel's, hwloc's tree is malloc's). map()
+ * returns size bytes (a multiple of 2 MiB) aligned to 2 MiB and below 2^47,
+ * zeroed, or NULL; unmap() takes the same block back. Both are called from any
+ * thread, also at the same time.
  */
 struct rota_allocator {
 	void *(*map)(void *context, size_t size);
@@ -166,9 +167,10 @@ struct rota_config {
 #define ROTA_NO_SPARES (~0u)
 
 /*
- * If neither of the first two is set, $ROTA_BIND says: "core" (also the default): one
- * worker per core, bound to it; "thread": one per hardware thread; "none":
- * unbound. A binding that the system refuses is logged, and does no harm.
+ * If neither of the first two is set, $ROTA_BIND says: "core" (also the
+ * default): one worker per core, bound to it; "thread": one per hardware
+ * thread; "none": unbound. A binding that the system refuses is logged, and
+ * does no harm.
  */
 enum rota_config_flag {
 	ROTA_NO_BIND = 1 << 0,	   /* leave worker threads unbound */
@@ -300,9 +302,9 @@ ROTA_API unsigned rota_workers(const rota_engine *engine);
  *
  * Context: a handler or any thread; returns when new workers have begun, and
  *          does not wait for others to leave.
- * Errors:  -EINVAL (@n, no engine, or a host drives it); -ENOMEM, -EMFILE, -EAGAIN (no thread to
- *          be had): the number is as before; -ESRCH the engine is gone, or
- *          ends; -EPERM in a forked child.
+ * Errors:  -EINVAL (@n, no engine, or a host drives it); -ENOMEM, -EMFILE,
+ *          -EAGAIN (no thread to be had): the number is as before; -ESRCH the
+ *          engine is gone, or ends; -EPERM in a forked child.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_workers_set(rota_engine *engine, unsigned n);

@@ -155,8 +155,8 @@ ROTA_API int rota_task_is_cancelled(void);
 /*
  * A number of tasks that somebody waits for. It lies where its maker likes, on
  * the stack for instance, and must stay there until a wait has returned 0 or
- * -ECANCELED, and with it all that its tasks write to; then it is empty and may be used again, or go. The members are
- * the engine's alone.
+ * -ECANCELED, and with it all that its tasks write to; then it is empty and may
+ * be used again, or go. The members are the engine's alone.
  */
 struct rota_task_group {
 	void *engine;
@@ -249,7 +249,8 @@ ROTA_API int rota_task_group_wait(struct rota_task_group *group, int64_t within,
  * rota_task_group_cancel() - start no more tasks of a group
  *
  * Those that run can ask with rota_task_is_cancelled(); their own waits go on, as
- * with rota_task_cancel(). To be waited for all the same. The group is usable again after that wait.
+ * with rota_task_cancel(). To be waited for all the same. The group is usable
+ * again after that wait.
  *
  * Context: the maker, or a task of the group; never waits.
  */
