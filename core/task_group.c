@@ -57,11 +57,17 @@
  *                per worker would not do: what runs on it may come to the same
  *                point.
  *              - If the kernel has no stack either, the thread looks again each
- *                millisecond: others may end the tasks, or give memory back.
+ *                millisecond: others may end the tasks, or give memory back. It
+ *                serves nothing meanwhile. Tasks of this group hardly stand
+ *                here: who has been away since it forked them has a stack to
+ *                spare. But others' may, and so two workers may hold each other
+ *                up until the kernel has one.
  * Rejected:   one shared count (2 more per task); running any task while
  *             waiting (the maker may wait for long when its own tasks are done,
  *             and stacks get deep); a wait that is cancelled while tasks run
- *             (they write to their maker's stack).
+ *             (they write to their maker's stack); where the kernel has no
+ *             stack, to go on with one that stands here and is ready (its turn
+ *             may have moved, and then cannot end without a spare: see stand.c).
  * Invariants: I1 own + count = tasks that have not ended.
  *             I2 is_waiting <=> own is 0 and will stay so.
  *             own and is_waiting belong to the thread of the maker's worker, if

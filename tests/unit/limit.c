@@ -5,6 +5,9 @@
  * What was accepted is handled, what was refused is still the caller's, and
  * when memory is free again the engine goes on.
  */
+#include <sys/mman.h>
+#include <sys/resource.h>
+
 #include <rota/task.h>
 
 #include "sched/worker.h"
@@ -277,7 +280,9 @@ Test(limit, of_stacks_that_were_cold, .timeout = HANG)
 /* ---- groups of tasks ---- */
 
 struct grouping {
+	int64_t within; /* for a wait before the last, that is too short */
 	struct tally n_short;
+	struct tally n_late; /* that one has timed out */
 	struct tally n_odd;
 	struct tally n_ended;
 };
@@ -309,6 +314,9 @@ static int act_group(void *arg)
 	if (error == -ENOMEM) {
 		tally_add(&g->n_short, 1);
 		rota_task_group_cancel(&group);
+		if (g->within &&
+		    rota_task_group_wait(&group, g->within, NULL) == -ETIMEDOUT)
+			tally_add(&g->n_late, 1);
 		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
 		error = error == -ECANCELED ? 0 : error;
 	}
@@ -317,13 +325,11 @@ static int act_group(void *arg)
 	return 0;
 }
 
-/* One worker, and turns that wait on all stacks there are; groups have all the
-   memory they want but for those. */
-static void start_without_stacks(struct crowd *crowd, size_t limit)
+/* One worker, without groups' want of memory for anything but stacks. */
+static void start_with_groups(rota_id ids[100], size_t limit)
 {
 	struct rota_config config = test_config(1);
 	struct grouping g = {.n_short = {0}};
-	rota_id ids[100];
 
 	config.memory = limit;
 	config.spares = ROTA_NO_SPARES;
@@ -332,6 +338,14 @@ static void start_without_stacks(struct crowd *crowd, size_t limit)
 		ids[i] = puppet_spawn(NULL, 0);
 	ACTS(ids[0], act_group, &g);
 	AWAIT(tally_of(&g.n_ended) == 1);
+}
+
+/* Turns wait on all stacks there are. */
+static void start_without_stacks(struct crowd *crowd, size_t limit)
+{
+	rota_id ids[100];
+
+	start_with_groups(ids, limit);
 	crowd_waits(crowd, ids, 100);
 	cr_assert_gt(tally_of(&crowd->refused), 0);
 }
@@ -360,6 +374,50 @@ Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
 	cr_assert_eq(tally_of(&g.n_odd), 0);
 	crowd_goes_on(&crowd, 100 + rounds);
 	cr_assert_leq(counters().memory, limit);
+	engine_stop();
+}
+
+/* The process may map no more than it has mapped. False: that cannot be had. */
+static bool forbid_to_map(struct rlimit *before)
+{
+	struct rlimit limit;
+	void *more;
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, before), 0);
+	limit = *before;
+	limit.rlim_cur = (rlim_t)1 << 20;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	more = mmap(NULL, (size_t)1 << 20, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return more == MAP_FAILED;
+}
+
+/* It holds up its thread, and is not refused. */
+Test(limit, a_cancelled_wait_lasts_until_the_kernel_has_a_stack,
+     .timeout = HANG)
+{
+	struct grouping g = {.within = ROTA_MS(5)};
+	struct rlimit before;
+	struct crowd crowd;
+	rota_id ids[100];
+
+	if (UNDER_TSAN || UNDER_ASAN)
+		cr_skip_test("sanitizers need address space themselves");
+	start_with_groups(ids, 0);
+	if (!forbid_to_map(&before))
+		cr_skip_test("address space cannot be limited here");
+	crowd_waits(&crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd.refused), 0);
+	ACTS(puppet_spawn(NULL, 0), act_group, &g);
+	AWAIT(tally_of(&g.n_late) == 1);
+	for (int i = 0; i < 10; i++)
+		nap();
+	cr_assert_eq(tally_of(&g.n_short), 1);
+	cr_assert_eq(tally_of(&g.n_ended), 0);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &before), 0);
+	AWAIT(tally_of(&g.n_ended) == 1);
+	cr_assert_eq(tally_of(&g.n_odd), 0);
+	crowd_goes_on(&crowd, 100);
 	engine_stop();
 }
 

@@ -228,8 +228,10 @@ ROTA_API int rota_task_group_submit(struct rota_task_group *group,
  * -ENOMEM: there is no stack for what else the worker would run. Then call
  * rota_task_group_cancel() and wait again, without limit: that wait is never
  * refused. It passes over what has not started, and if some of it runs elsewhere
- * it takes one stack beyond rota_config.memory, until it returns. Or give memory
- * back, and wait again.
+ * it takes one stack beyond rota_config.memory, until it returns. Where the
+ * kernel has no memory for that stack either, it holds up its thread, and all
+ * that stands there, until the kernel has or the tasks have ended elsewhere. Or
+ * give memory back, and wait again.
  *
  * Context: the maker.
  * Errors:  -ECANCELED: all have ended, and some did not run, for the group was
