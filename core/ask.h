@@ -373,7 +373,8 @@ static inline bool ask_try_begin(struct local *local, uint64_t token)
 
 /*
  * Answer. 0; -ECANCELED nobody waits any more, or the asker's engine is gone;
- * -EALREADY the token was used up. In any case it is now. @site: where the caller is, of whatever engine.
+ * -EALREADY the token was used up. In any case it is now. @site: where the
+ * caller is, of whatever engine.
  */
 int ask_answer(struct site *site, uint64_t token, const struct answer *answer);
 

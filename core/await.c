@@ -250,18 +250,30 @@ static inline int prepare(struct local *local)
 }
 
 /*
- * There was no memory, and it has to wait all the same: on a stack beyond the
- * limit; and if there is no cold block either, where no stop finds the wait, and
- * rota_status() tells that the actor is queued, and so is its message in hand.
+ * There was no memory, or the engine has given up, and it has to wait all the
+ * same: on a stack beyond the limit; and if there is no cold block either, or
+ * none to be had any more, where no stop finds the wait, and rota_status() tells
+ * that the actor is queued, and so is its message in hand.
  */
-static __attribute__((noinline)) int insist(struct local *local)
+static __attribute__((noinline)) int insist(struct await *await,
+					    struct local *local)
 {
-	int error = worker_prepare_block_beyond(&local->worker);
+	int error =
+		worker_prepare_block_beyond(&local->worker, &await->exceeds);
 
 	if (error)
 		return error;
 	error = prepare(local);
-	return error == -ENOMEM ? 0 : error;
+	return error == -ENOMEM || error == -ESRCH ? 0 : error;
+}
+
+/* Nobody after it is to wait on the stack that it took beyond the limit. */
+static inline void end_excess(struct await *await)
+{
+	if (likely(!await->exceeds))
+		return;
+	worker_end_beyond(&await->turn->worker);
+	await->exceeds = false;
 }
 
 static int choose_turn(struct await *await, struct local *local, int64_t within,
@@ -279,8 +291,8 @@ static int choose_turn(struct await *await, struct local *local, int64_t within,
 			: crew_deadline(&local->engine->crew, within);
 	site_unlock(site); /* of another engine: ours makes stacks, wakes up */
 	error = prepare(local);
-	if (unlikely(error == -ENOMEM && await->insists))
-		error = insist(local);
+	if (unlikely(await->insists && (error == -ENOMEM || error == -ESRCH)))
+		error = insist(await, local);
 	site_lock(site);
 	await->wait = &local->worker.stack->wait;
 	if (unlikely(site->may_move) && !error && process_may_move(local)) {
@@ -318,6 +330,8 @@ int await_begin(struct await *await, int64_t within, struct site *site)
 		error = -ECANCELED;
 	if (!error)
 		await->state = AWAIT_BEGUN;
+	else
+		end_excess(await);
 	return error;
 }
 
@@ -419,6 +433,7 @@ int await_end(struct await *await, int outcome, struct site *site)
 	} else {
 		retract(await, site);
 	}
+	end_excess(await);
 	await->state = AWAIT_OVER;
 	return outcome;
 }

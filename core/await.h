@@ -33,9 +33,11 @@ struct await {
 	rota_id to;	/* for whom */
 	struct actor *target;
 	uint64_t token; /* EDGE_ASK: of the ask */
-	bool insists;	/* a limit on memory does not matter */
+	bool insists;	/* a limit on memory does not matter, nor whether the
+			   turn's engine has given up waiting */
 
 	/* Read only for the caller, but for waiter.message. */
+	bool exceeds; /* the turn has taken a stack beyond the limit */
 	enum await_state state;
 	struct waiter waiter; /* with the ticket of the wait */
 	struct wait *wait;
@@ -79,7 +81,8 @@ int await_end(struct await *await, int outcome, struct site *site);
 /*
  * The two for a turn that asks somebody of its own engine, and whose ask leads to
  * the ticket: await_turn() begins the wait, await_answer() enters it and stays
- * until it has ended; *xaim says who is to answer by now. Errors as above; but not the caller's own actor.
+ * until it has ended; *xaim says who is to answer by now. Errors as above; but
+ * not the caller's own actor.
  */
 int await_turn(struct local *local, struct wait_ticket *ticket);
 

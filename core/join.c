@@ -7,8 +7,8 @@
  * record of exits does.
  *
  * Orderings:  [A2] see spawn.c.
- *             [A1] see cold.c; end_life() -> signal read here: the slot's account of the
- *             end, and all that the actor did, are seen.
+ *             [A1] see cold.c; end_life() -> signal read here: the slot's
+ *             account of the end, and all that the actor did, are seen.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pools - all pools of an engine, for what is done with each of them; see pools.h */
+/*
+ * pools - all pools of an engine, for what is done with each of them; see pools.h
+ */
 #include "core/pools.h"
 
 #include <stdio.h>

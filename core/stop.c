@@ -36,6 +36,7 @@
 #include "core/options.h"
 #include "core/pause.h"
 #include "core/pools.h"
+#include "core/process.h"
 #include "core/run.h"
 #include "mailbox/closure.h"
 
@@ -181,60 +182,73 @@ static void release_joiners(struct engine *engine)
 
 /* ---- who is stuck ---- */
 
-/* What it has in hand, in words. */
-static void name_message(char *text, size_t size, const struct sighting *seen,
-			 struct message *message)
+/* Words only: what they lead to may be looked at once they are known to hold. */
+struct suspect {
+	const struct task_class *class; /* of an actor; NULL: it is none */
+	void *function;			/* of a task or a closure; NULL */
+};
+
+static struct suspect fetch_suspect(struct engine *engine, unsigned worker,
+				    const struct sighting *seen)
 {
+	const struct local *local =
+		(const struct local *)engine->crew.workers[worker];
+	const struct actor *actor = engine_actor(engine, seen->self);
+	struct suspect suspect = {NULL, NULL};
+	struct message *message;
+
+	/* [V1] with the look at the job; it is looked at again */
+	if (seen->job)
+		suspect.function =
+			(void *)(uintptr_t)((const struct job *)seen->job)->run;
+	if (seen->job || !actor)
+		return suspect;
+	suspect.class =
+		/* [A1] before the second sighting */
+		(const struct task_class *)AO_load_acquire(&actor->task.xclass);
+	/* [V1] pairs with turn_set_message() */
+	message = (struct message *)AO_load_acquire(&local->turn.xmessage);
 	if (message && seen->tag == CLOSURE_TAG)
-		snprintf(text, size, "the function at %p",
-			 (void *)(uintptr_t)closure_function(message));
-	else
-		snprintf(text, size, "tag %u", seen->tag);
+		suspect.function = (void *)(uintptr_t)closure_function(message);
+	return suspect;
 }
 
-/* Who does not return from what; 0 bytes: nobody, after all. */
-static int name_stuck(char *text, size_t size, const struct sighting *seen,
-		      const struct actor *actor, struct message *message)
+/* Who does not return from what. */
+static void name_suspect(char *text, size_t size, const struct sighting *seen,
+			 const struct suspect *suspect)
 {
-	const struct behaviour *behaviour;
 	char what[64];
 
-	if (seen->job)
-		/* [V1] with the look at the job; it is looked at again */
-		return snprintf(
-			text, size,
-			"the task with the function at %p does not "
-			"return",
-			(void *)(uintptr_t)((const struct job *)seen->job)
-				->run);
-	if (!actor)
-		return 0;
-	/* [A1] before the second sighting */
-	behaviour =
-		(const struct behaviour *)AO_load_acquire(&actor->task.xclass);
-	name_message(what, sizeof(what), seen, message);
-	return snprintf(text, size,
-			"actor %016llx (%s) does not return from handling %s",
-			(unsigned long long)seen->self, behaviour->name, what);
+	if (!suspect->class) {
+		snprintf(text, size,
+			 "the task with the function at %p does not return",
+			 suspect->function);
+		return;
+	}
+	if (suspect->function)
+		snprintf(what, sizeof(what), "the function at %p",
+			 suspect->function);
+	else
+		snprintf(what, sizeof(what), "tag %u", seen->tag);
+	snprintf(text, size,
+		 "actor %016llx (%s) does not return from handling %s",
+		 (unsigned long long)seen->self,
+		 behaviour_of(suspect->class)->name, what);
 }
 
 /* It may return right now, and all that was seen of it is void. */
 static void report_stuck_worker(struct engine *engine, unsigned worker,
 				struct rota_stop_report *report)
 {
-	const struct local *local =
-		(const struct local *)engine->crew.workers[worker];
 	struct sighting seen = watch_sight(engine, worker), again;
-	struct message *message =
-		/* [V1] pairs with turn_set_message() */
-		(struct message *)AO_load_acquire(&local->turn.xmessage);
+	struct suspect suspect = fetch_suspect(engine, worker, &seen);
 	char text[256];
-	int length = name_stuck(text, sizeof(text), &seen,
-				engine_actor(engine, seen.self), message);
 
 	again = watch_sight(engine, worker);
-	if (length == 0 || !watch_is_same(&seen, &again))
+	if (!watch_is_same(&seen, &again) ||
+	    !(suspect.class || suspect.function))
 		return;
+	name_suspect(text, sizeof(text), &seen, &suspect);
 	if (!seen.job) {
 		report->stuck_actor = seen.self;
 		report->stuck_tag = seen.tag;

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 
 #include "core/engine.h"
+#include "core/process.h"
 #include "mailbox/closure.h"
 #include "sched/call.h"
 
@@ -60,26 +61,22 @@ static uint64_t n_held_up(const struct worker *worker)
 	return worker->home ? n + home_length(worker->home) : n;
 }
 
-/* The actor's; NULL: it is a task. */
-static const struct behaviour *name_who(struct engine *engine,
-					const struct sighting *seen,
-					struct rota_stuck *report)
+/* The class of an actor, or the function of a task: words only, which lead
+   nowhere until they are known to hold. */
+static const struct task_class *fetch_who(struct engine *engine,
+					  const struct sighting *seen,
+					  struct rota_stuck *report)
 {
 	const struct actor *actor = engine_actor(engine, seen->self);
-	const struct behaviour *behaviour;
 
-	if (!actor) {
-		/* [V1] with the look at the job; it is looked at again */
-		report->task =
-			(const void *)(uintptr_t)((const struct job *)seen->job)
-				->run;
-		return NULL;
-	}
-	/* [A1] before the second sighting */
-	behaviour =
-		(const struct behaviour *)AO_load_acquire(&actor->task.xclass);
-	report->type = behaviour->name;
-	return behaviour;
+	if (actor)
+		/* [A1] before the second sighting */
+		return (const struct task_class *)AO_load_acquire(
+			&actor->task.xclass);
+	/* [V1] with the look at the job; it is looked at again */
+	report->task =
+		(const void *)(uintptr_t)((const struct job *)seen->job)->run;
+	return NULL;
 }
 
 static void log_report(struct engine *engine, const struct rota_stuck *report,
@@ -120,12 +117,17 @@ static bool tell(struct engine *engine, unsigned worker,
 		.for_ns = (int64_t)(now_ns - seen->at_ns),
 		.held_up = n_held_up(engine->crew.workers[worker]),
 	};
-	const struct behaviour *behaviour = name_who(engine, seen, &report);
+	const struct task_class *class = fetch_who(engine, seen, &report);
+	const struct behaviour *behaviour = NULL;
 	struct sighting again;
 
 	again = watch_sight(engine, worker);
 	if (!watch_is_same(seen, &again))
 		return false;
+	if (class) {
+		behaviour = behaviour_of(class);
+		report.type = behaviour->name;
+	}
 	log_report(engine, &report, behaviour);
 	if (engine->config.stuck)
 		engine->config.stuck(engine->config.context, &report);

@@ -34,9 +34,10 @@
  *             nest. Of one that is: 3 (thieves' lock, nest, xothers), and what
  *             a wait takes.
  * No memory:  a wait needs a stack for what the worker does meanwhile. If there
- *             is none it runs its group's tasks with less room, and then says
- *             -ENOMEM. The maker cannot return, for tasks write to its stack;
- *             what it can do is cancel the group and wait again, and that ends:
+ *             is none it runs its group's tasks with less room, even if others
+ *             should have their turn, and then says -ENOMEM. The maker cannot
+ *             return, for tasks write to its stack; what it can do is cancel
+ *             the group and wait again, and that ends:
  *              - What of the group is in the maker's nest is passed over at
  *                once, on the stack that waits: that takes no room.
  *              - What was queued elsewhere, or has started, needs its worker to
@@ -51,14 +52,22 @@
  *              - So each cancelled group that is being waited for takes a stack
  *                more than the limit allows, at most, and only if some of it has
  *                been taken up elsewhere: a chain of calls that runs into the
- *                limit comes back without any. One reserved stack per worker
- *                would not do: what runs on it may come to the same point.
+ *                limit comes back without any. When the wait is over a stack
+ *                goes back at once: nobody else waits on it. One reserved stack
+ *                per worker would not do: what runs on it may come to the same
+ *                point.
  *              - If the kernel has no stack either, the thread looks again each
- *                millisecond: others may end the tasks, or give memory back.
+ *                millisecond: others may end the tasks, or give memory back. It
+ *                serves nothing meanwhile. Tasks of this group hardly stand
+ *                here: who has been away since it forked them has a stack to
+ *                spare. But others' may, and so two workers may hold each other
+ *                up until the kernel has one.
  * Rejected:   one shared count (2 more per task); running any task while
  *             waiting (the maker may wait for long when its own tasks are done,
  *             and stacks get deep); a wait that is cancelled while tasks run
- *             (they write to their maker's stack).
+ *             (they write to their maker's stack); where the kernel has no
+ *             stack, to go on with one that stands here and is ready (its turn
+ *             may have moved, and then cannot end without a spare: see stand.c).
  * Invariants: I1 own + count = tasks that have not ended.
  *             I2 is_waiting <=> own is 0 and will stay so.
  *             own and is_waiting belong to the thread of the maker's worker, if
@@ -309,13 +318,15 @@ static inline bool has_room(const struct worker *worker, size_t part)
 	return (size_t)(here - stack->low) > stack->size / part;
 }
 
+/* @in_need: it cannot make way for others. */
 static inline void run_forked(struct local *local,
-			      struct rota_task_group *group, size_t part)
+			      struct rota_task_group *group, bool in_need)
 {
 	struct worker *worker = &local->worker;
 
-	while (group->own > 0 && has_room(worker, part) &&
-	       !worker_should_make_way(worker)) {
+	while (group->own > 0 &&
+	       has_room(worker, in_need ? ROOM_IN_NEED : ROOM) &&
+	       (in_need || !worker_should_make_way(worker))) {
 		struct task *task = nest_take(&worker->nest, (AO_t)group);
 
 		if (!task)
@@ -430,21 +441,36 @@ static int see_through(struct site *site, struct rota_task_group *group,
 	return await_end(await, 0, site);
 }
 
+/* On the clock of who waits: waits that follow one another have one deadline. */
+static uint64_t now_here(void)
+{
+	struct local *local = local_here();
+
+	return local ? crew_now_ns(&local->engine->crew) : clock_ns();
+}
+
+/* A look at the clock is dear. */
+static int64_t time_left(uint64_t deadline_ns)
+{
+	return deadline_ns == CLOCK_NEVER ? CLOCK_FOREVER
+					  : clock_left(now_here(), deadline_ns);
+}
+
 /*
  * The actor that waits is being stopped: its tasks are, too, but their end is
  * to be waited for.
  */
 static int begin(struct site *site, struct rota_task_group *group,
-		 struct await *await, int64_t within, bool *is_stopped)
+		 struct await *await, uint64_t deadline_ns, bool *is_stopped)
 {
-	int error = await_begin(await, within, site);
+	int error = await_begin(await, time_left(deadline_ns), site);
 
 	while (error == -ECANCELED) {
 		*is_stopped = true;
 		rota_task_group_cancel(group);
 		await->insists = true;
 		wait_clear(await->wait);
-		error = await_begin(await, within, site);
+		error = await_begin(await, time_left(deadline_ns), site);
 	}
 	return error == -EAGAIN ? -EDEADLK : error;
 }
@@ -460,7 +486,7 @@ static bool is_to_end(const struct site *site,
 }
 
 static int wait_for_others(struct site *site, struct rota_task_group *group,
-			   int64_t within)
+			   uint64_t deadline_ns)
 {
 	struct await await;
 	bool is_stopped = false;
@@ -469,7 +495,7 @@ static int wait_for_others(struct site *site, struct rota_task_group *group,
 	do {
 		await = (struct await){.edge = EDGE_NONE,
 				       .insists = is_to_end(site, group)};
-		error = begin(site, group, &await, within, &is_stopped);
+		error = begin(site, group, &await, deadline_ns, &is_stopped);
 		if (error)
 			break;
 		error = see_through(site, group, &await);
@@ -504,41 +530,40 @@ static int conclude(struct rota_task_group *group, int *failure)
 	return skipped ? -ECANCELED : 0;
 }
 
-static int wait_in_site(struct rota_task_group *group, int64_t within)
+static int wait_in_site(struct rota_task_group *group, uint64_t deadline_ns)
 {
 	struct site site;
-	int error;
+	int error = enter_site(&site, group);
 
-	if (within <= 0)
-		return -ETIMEDOUT;
-	error = enter_site(&site, group);
 	/*
 	 * An engine that does not let us in any more is waiting for the last
 	 * tasks, and so do we: they write to our stack. That needs no engine.
 	 */
 	if (error && error != -ESRCH)
 		return error;
-	error = wait_for_others(&site, group, within);
+	error = wait_for_others(&site, group, deadline_ns);
 	site_leave(&site);
 	return error;
 }
 
 /* No stack is left that the worker could go on with. */
-static int wait_without_stack(struct rota_task_group *group, int64_t within)
+static int wait_without_stack(struct rota_task_group *group,
+			      uint64_t deadline_ns)
 {
-	uint64_t deadline = clock_deadline(clock_ns(), within);
 	struct local *local = local_here();
 	int error = -ENOMEM;
 
-	if (local && local->turn.job && within == ROTA_FOREVER &&
+	if (local && local->turn.job && deadline_ns == CLOCK_NEVER &&
 	    group->local == local)
-		run_forked(local, group, ROOM_IN_NEED);
+		run_forked(local, group, true);
 	while (!is_complete(group)) {
 		if (error != -ENOMEM || !task_group_is_cancelled(group))
 			return error;
+		if (time_left(deadline_ns) == 0)
+			return -ETIMEDOUT;
 		/* Nor has the kernel any, whatever the limit. */
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		error = wait_in_site(group, clock_left(clock_ns(), deadline));
+		error = wait_in_site(group, deadline_ns);
 	}
 	return 0;
 }
@@ -546,6 +571,7 @@ static int wait_without_stack(struct rota_task_group *group, int64_t within)
 static __attribute__((noinline)) int
 wait_slowly(struct local *local, struct rota_task_group *group, int64_t within)
 {
+	uint64_t deadline_ns;
 	int error;
 
 	if (local && group->local == local && task_group_is_cancelled(group)) {
@@ -553,8 +579,14 @@ wait_slowly(struct local *local, struct rota_task_group *group, int64_t within)
 		if (is_complete(group))
 			return 0;
 	}
-	error = wait_in_site(group, within);
-	return error == -ENOMEM ? wait_without_stack(group, within) : error;
+	if (within <= 0)
+		return -ETIMEDOUT;
+	deadline_ns = within == CLOCK_FOREVER
+			      ? CLOCK_NEVER
+			      : clock_deadline(now_here(), within);
+	error = wait_in_site(group, deadline_ns);
+	return error == -ENOMEM ? wait_without_stack(group, deadline_ns)
+				: error;
 }
 
 int rota_task_group_wait(struct rota_task_group *group, int64_t within,
@@ -567,7 +599,7 @@ int rota_task_group_wait(struct rota_task_group *group, int64_t within,
 		return -EPERM;
 	if (likely(local && local->turn.job && within == ROTA_FOREVER &&
 		   group->local == local))
-		run_forked(local, group, ROOM);
+		run_forked(local, group, false);
 	if (unlikely(!is_complete(group))) {
 		error = wait_slowly(local, group, within);
 		if (error)

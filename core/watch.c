@@ -35,9 +35,10 @@
  *             no memory for a cold block (insist() in await.c) is not seen to
  *             wait: the message in its hand counts as queued.
  * Orderings:  [V1] turn_set_message(), turn_set_job() -> glance(): the memory of
- *             the block is there. Else none: all that is read of turns are relaxed words in
- *             type-stable memory, looked at twice. What is seen may be a moment old, or
- *             mixed of two moments; only what two ticks agree on has a time.
+ *             the block is there. Else none: all that is read of turns are
+ *             relaxed words in type-stable memory, looked at twice. What is
+ *             seen may be a moment old, or mixed of two moments; only what two
+ *             ticks agree on has a time.
  */
 #include "core/watch.h"
 

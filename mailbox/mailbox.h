@@ -215,8 +215,9 @@ static inline bool mailbox_credit(AO_t *xword, unsigned n)
 
 /*
  * Consumer: accept nothing from now on, and take all messages. @flags: CLOSED,
- * or both CLOSED and ENDED. The word as it was: its mailbox_newest(), MAILBOX_URGENT if urgent ones may be among them,
- * MAILBOX_WAITERS if senders wait for room. Nobody enters that list any more.
+ * or both CLOSED and ENDED. The word as it was: its mailbox_newest(),
+ * MAILBOX_URGENT if urgent ones may be among them, MAILBOX_WAITERS if senders
+ * wait for room. Nobody enters that list any more.
  */
 AO_t mailbox_close(AO_t *xword, AO_t flags);
 

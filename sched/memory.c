@@ -39,8 +39,8 @@
  *             with its own ordering (messages), this edge covers made-up ones.
  *             [M2] depot_carve_batch() store -> slabs_visit() load: who visits all
  *             cells finds them carved.
- *             [L1] see spin.h; the pool's lock: a block's contents pass from the thread
- *             that freed it to the one that gets it.
+ *             [L1] see spin.h; the pool's lock: a block's contents pass from
+ *             the thread that freed it to the one that gets it.
  */
 #include "sched/memory.h"
 

@@ -3,8 +3,9 @@
  * monitor - a thread that watches the workers while any of them is awake
  *
  * It ticks 100 us after a wake, backing off to 0.75 ms, and sleeps without a tick
- * when no worker is awake, but for what crew_options.doze does. A worker whose turn has not ended for a tick is
- * asked to end it, and its ring is offered to all at no price.
+ * when no worker is awake, but for what crew_options.doze does. A worker whose
+ * turn has not ended for a tick is asked to end it, and its ring is offered to all
+ * at no price.
  */
 #ifndef ROTA_SCHED_MONITOR_H
 #define ROTA_SCHED_MONITOR_H

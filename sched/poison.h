@@ -25,12 +25,12 @@
 #if POISON_IS_KEPT
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
-
-#define POISON_PAGE ((uintptr_t)4096)
+#include <unistd.h>
 
 /*
  * The shadow's whole pages are given back, and read as zeroes: to write them
- * takes an eighth of what they stand for.
+ * takes an eighth of what they stand for. If the kernel does not take them (they
+ * are locked, say) that is what it takes.
  */
 static inline void poison_forget(char *start, size_t size)
 {
@@ -38,7 +38,7 @@ static inline void poison_forget(char *start, size_t size)
 	uintptr_t unit, low, high;
 
 	__asan_get_shadow_mapping(&scale, &offset);
-	unit = POISON_PAGE << scale;
+	unit = (uintptr_t)sysconf(_SC_PAGESIZE) << scale;
 	low = ((uintptr_t)start + unit - 1) & ~(unit - 1);
 	high = ((uintptr_t)start + size) & ~(unit - 1);
 	if (low >= high) {
@@ -48,8 +48,9 @@ static inline void poison_forget(char *start, size_t size)
 	__asan_unpoison_memory_region(start, low - (uintptr_t)start);
 	__asan_unpoison_memory_region((char *)high,
 				      (uintptr_t)start + size - high);
-	madvise((char *)((low >> scale) + offset), (high - low) >> scale,
-		MADV_DONTNEED);
+	if (madvise((char *)((low >> scale) + offset), (high - low) >> scale,
+		    MADV_DONTNEED) != 0)
+		__asan_unpoison_memory_region((char *)low, high - low);
 }
 #else
 static inline void poison_forget(char *start, size_t size)

@@ -3,7 +3,8 @@
  * roster - who of the workers is on duty
  *
  * A crew has a number of regular workers, which may be changed while it runs,
- * spare ones, see relief.h, and homes. Each has a slot for life; its thread comes and goes.
+ * spare ones, see relief.h, and homes. Each has a slot for life; its thread
+ * comes and goes.
  *
  *   duty      meaning                           left by
  *   NONE      no thread                         anyone -> ACTIVE (a new thread)

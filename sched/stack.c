@@ -43,9 +43,11 @@
  *             from the pool, one at a time: unused ones would eat it up.
  *             Spare threads take theirs beyond it (crew.c), and so do waits that
  *             cannot be given up (core/task_group.c). Such a thread gives
- *             one stack back at least when it ends, and while the budget is
- *             exceeded what is given back loses its pages: so it is never
- *             exceeded by more than a stack per thread that did so.
+ *             one stack back at least when it ends, such a wait gives one back
+ *             when it has ended, and while the budget is exceeded what is
+ *             given back loses its pages: so it is never exceeded by more than
+ *             a stack for each such thread that runs and each such wait in
+ *             progress, of which a thread may have many.
  * Orderings:  the spin lock's: what the pool holds, and what the last owner of
  * a stack left in its descriptor.
  */

@@ -95,7 +95,7 @@ void stack_pool_fini(struct stack_pool *pool);
 struct stack *stack_get(struct stack_pool *pool, struct stack_cache *cache);
 
 /* Likewise, whatever the budget says. Its like goes back, pages and all, as soon
-   as a cache is flushed. */
+   as a cache is flushed: who has taken it sees to that, see stack.c. */
 struct stack *stack_get_beyond(struct stack_pool *pool,
 			       struct stack_cache *cache);
 

@@ -18,7 +18,9 @@
  *             while the thread that switches is put aside); a loop that is
  *             reloaded after each task (all tasks would pay for it).
  * Invariants: I1 a worker that runs on a stack it took up, or resumed, has a
- *             spare: worker_leave_stack() cannot fail.
+ *             spare: worker_leave_stack() cannot fail. But for a stack on which
+ *             a wait has taken one beyond the limit, and has given it back:
+ *             it had no spare before, so it had not moved, and has not since.
  * Orderings:  what the stack did is seen by who takes it up through whatever
  *             tells of it.
  *             [S5] leave_roaming() <-> wake_roamer(): who comes second sees

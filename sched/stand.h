@@ -18,8 +18,8 @@
  * nobody was told, the stack goes on right away. Needs worker_prepare_block().
  *
  * In the hand, and it returns in that of the worker where it goes on (see
- * worker.h). Returns on any thread: what the caller knows of workers, and of thread-locals,
- * may have changed. errno is that of before.
+ * worker.h). Returns on any thread: what the caller knows of workers, and of
+ * thread-locals, may have changed. errno is that of before.
  */
 void worker_stand(struct worker *worker,
 		  bool (*publish)(struct worker *worker, void *context),

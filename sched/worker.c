@@ -395,14 +395,26 @@ int worker_prepare_block(struct worker *worker)
 	return worker->spare ? 0 : -ENOMEM;
 }
 
-int worker_prepare_block_beyond(struct worker *worker)
+int worker_prepare_block_beyond(struct worker *worker, bool *took)
 {
 	if (!worker->spare) {
 		worker->spare = stack_get_beyond(&worker->crew->stacks,
 						 &worker->stacks);
 		worker->spare_has_loop = false;
+		*took = worker->spare != NULL;
 	}
 	return worker_prepare_block(worker);
+}
+
+void worker_end_beyond(struct worker *worker)
+{
+	struct stack_pool *pool = &worker->crew->stacks;
+
+	if (!worker->spare || !budget_is_exceeded(pool->budget))
+		return;
+	stack_put(pool, &worker->stacks, worker->spare);
+	worker->spare = NULL;
+	stack_cache_flush(pool, &worker->stacks);
 }
 
 /* Until somebody resumes this stack. */

@@ -215,8 +215,8 @@ struct crew_options {
 	 */
 	void (*revoke)(struct worker *worker);
 	/* The monitor has ticked; 0: there is no tick until a worker wakes. On
-	   the monitor's thread, or that which drives; may be NULL. True: once more, even if all
-	   workers sleep by then. */
+	   the monitor's thread, or that which drives; may be NULL. True: once
+	   more, even if all workers sleep by then. */
 	bool (*tick)(struct crew *crew, uint64_t now_ns);
 	/* There is no tick: how long until this is called again, if there still is
 	   none by then; -1: for ever. On the monitor's thread; may be NULL. */
@@ -335,8 +335,11 @@ int worker_prepare_block(struct worker *worker);
 /*
  * Likewise, but a limit on memory does not matter. For a wait that has to be
  * gone through with: one that cannot be given up, and frees what it holds.
+ * *took is set if that has taken a stack; then worker_end_beyond() follows, as
+ * soon as the wait is over or will not be: nobody else is to use that stack.
  */
-int worker_prepare_block_beyond(struct worker *worker);
+int worker_prepare_block_beyond(struct worker *worker, bool *took);
+void worker_end_beyond(struct worker *worker);
 
 /*
  * Leave this stack until its wait has ended (wait of worker->stack, begun by

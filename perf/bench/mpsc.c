@@ -5,8 +5,9 @@
  * Eight handlers stand in a loop and wait for room in the same mailbox. They may
  * go on anywhere, so that with two workers they gather beside the one; without
  * that each message of those that began on the other worker crosses a cache line
- * or two, and a run takes up to twice as long. The number lies if the senders run one after the other without ever meeting (a
- * mailbox as large as n / 8), or if messages are lost: the sum is checked.
+ * or two, and a run takes up to twice as long. The number lies if the senders
+ * run one after the other without ever meeting (a mailbox as large as n / 8),
+ * or if messages are lost: the sum is checked.
  */
 #include "perf/bench/scenarios.h"
 

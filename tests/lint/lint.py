@@ -3,8 +3,8 @@
 
 usage: lint.py [CHECK...]
 
-Checks: layers atomics labels relaxed length licence title machine format
-headers selftest; all of them if none is named. Called by tests/run lint.
+Checks: layers atomics labels relaxed length width licence title machine
+format headers selftest; all of them if none is named. Called by tests/run lint.
 """
 
 import os

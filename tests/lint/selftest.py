@@ -221,6 +221,16 @@ int x;
         one("core/bad.c", LONG.replace("\tg();", "\t/* long because: x */", 1)),
         one("core/bad.c", LONG + "/* long because */\n", (2, "61 lines")),
     ],
+    "width": [
+        one("core/bad.h", "/*\n * " + "x" * 82 + "\n * x\n */\n",
+            (2, "85 columns")),
+        one("sched/bad.c", "\t/* " + "x" * 71 + " */\n", (1, "85 columns")),
+        one("tests/bad.c", "f(); /* x\n\t" + "x" * 77 + " */\n",
+            (2, "88 columns")),
+        one("perf/bad.c", 'f("' + "x" * 90 + '");\n'),
+        one("tests/bad.c", "/*\n * expect: " + "x" * 90 + "\n * expect-c++: "
+            + "x" * 90 + "\n */\n"),
+    ],
     "licence": [
         one("sched/bad.c", "/* A file. */\n", (1, "SPDX")),
         one("sched/bad.h", "\n" + SPDX, (1, "SPDX")),

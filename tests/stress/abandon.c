@@ -5,11 +5,11 @@
  * Feeders send numbered messages to a few posts, and to whoever stands there
  * next when one is gone. Handlers stand still for 0.1 to 3 ms now and then, in
  * the kernel or computing, some with what they have received by themselves, or
- * after they have put something aside; half of them may move. Abandoners try to give up whom they find. Some
- * actors are stopped meanwhile, too. In the end each message was handled or
- * became a dead letter, exactly once (a handler that is given up counts as the
- * latter), each state was destroyed, each moved buffer dropped, and a checked
- * build's stop finds no block lost.
+ * after they have put something aside; half of them may move. Abandoners try to
+ * give up whom they find. Some actors are stopped meanwhile, too. In the end
+ * each message was handled or became a dead letter, exactly once (a handler
+ * that is given up counts as the latter), each state was destroyed, each moved
+ * buffer dropped, and a checked build's stop finds no block lost.
  */
 #include <rota/process.h>
 #include <rota/wait.h>

@@ -3,12 +3,12 @@
  * call - actors that ask the next ones, each called by who asks it
  *
  * Each asks only those behind it, so that there are no circles, and many can wait
- * without a time. Whoever is asked answers at once, or asks others first, or waits, or has the
- * request answered later or by another; some are stopped meanwhile, and some
- * ask with little time. Most begin as calls (see sched/call.h), and stop being
- * calls in every way there is. Each ask has to end with an outcome that there is
- * and the answer to its own request, and the engine's check at its end finds what
- * is lost.
+ * without a time. Whoever is asked answers at once, or asks others first, or
+ * waits, or has the request answered later or by another; some are stopped
+ * meanwhile, and some ask with little time. Most begin as calls (see
+ * sched/call.h), and stop being calls in every way there is. Each ask has to
+ * end with an outcome that there is and the answer to its own request, and the
+ * engine's check at its end finds what is lost.
  */
 #include <rota/ask.h>
 #include <rota/wait.h>

@@ -5,6 +5,12 @@
  * What was accepted is handled, what was refused is still the caller's, and
  * when memory is free again the engine goes on.
  */
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <rota/task.h>
+
+#include "sched/worker.h"
 #include "tests/unit/threads.h"
 
 #define MIB ((size_t)1 << 20)
@@ -269,6 +275,186 @@ Test(limit, of_stacks_that_were_cold, .timeout = HANG)
 	}
 	engine_stop();
 	free(ids);
+}
+
+/* ---- groups of tasks ---- */
+
+struct grouping {
+	int64_t within; /* for a wait before the last, that is too short */
+	struct tally n_short;
+	struct tally n_late; /* that one has timed out */
+	struct tally n_odd;
+	struct tally n_ended;
+};
+
+static int do_nothing(void *argument)
+{
+	(void)argument;
+	return 0;
+}
+
+static int wait_for_ten(struct rota_task_group *group)
+{
+	int error = rota_task_group_init(group, NULL);
+
+	for (int i = 0; i < 10 && !error; i++)
+		error = rota_task_group_submit(group, do_nothing, NULL, 0);
+	if (!error)
+		error = rota_task_group_wait(group, ROTA_FOREVER, NULL);
+	return error;
+}
+
+/* Its wait is told that there is no memory, and then cannot be refused. */
+static int act_group(void *arg)
+{
+	struct grouping *g = arg;
+	struct rota_task_group group;
+	int error = wait_for_ten(&group);
+
+	if (error == -ENOMEM) {
+		tally_add(&g->n_short, 1);
+		rota_task_group_cancel(&group);
+		if (g->within &&
+		    rota_task_group_wait(&group, g->within, NULL) == -ETIMEDOUT)
+			tally_add(&g->n_late, 1);
+		error = rota_task_group_wait(&group, ROTA_FOREVER, NULL);
+		error = error == -ECANCELED ? 0 : error;
+	}
+	tally_add(&g->n_odd, error != 0);
+	tally_add(&g->n_ended, 1);
+	return 0;
+}
+
+/* One worker, without groups' want of memory for anything but stacks. */
+static void start_with_groups(rota_id ids[100], size_t limit)
+{
+	struct rota_config config = test_config(1);
+	struct grouping g = {.n_short = {0}};
+
+	config.memory = limit;
+	config.spares = ROTA_NO_SPARES;
+	engine = engine_make(&config);
+	for (int i = 0; i < 100; i++)
+		ids[i] = puppet_spawn(NULL, 0);
+	ACTS(ids[0], act_group, &g);
+	AWAIT(tally_of(&g.n_ended) == 1);
+}
+
+/* Turns wait on all stacks there are. */
+static void start_without_stacks(struct crowd *crowd, size_t limit)
+{
+	rota_id ids[100];
+
+	start_with_groups(ids, limit);
+	crowd_waits(crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd->refused), 0);
+}
+
+/* Each takes a stack beyond the limit, which serves nobody else afterwards. */
+Test(limit, a_cancelled_wait_gives_back_what_it_took_beyond, .timeout = HANG)
+{
+	const size_t limit = 14 * MIB, rounds = 20;
+	struct grouping g = {.n_short = {0}};
+	struct crowd crowd;
+	rota_id one, other;
+	size_t refused;
+
+	start_without_stacks(&crowd, limit);
+	one = puppet_spawn(NULL, 0);
+	other = puppet_spawn(NULL, 0);
+	refused = tally_of(&crowd.refused);
+	for (size_t i = 1; i <= rounds; i++) {
+		ACTS(one, act_group, &g);
+		AWAIT(tally_of(&g.n_ended) == i);
+		cr_assert_leq(counters().memory, limit);
+		ACTS(other, act_wait, &crowd);
+		AWAIT(tally_of(&crowd.refused) == refused + i);
+	}
+	cr_assert_eq(tally_of(&g.n_short), rounds);
+	cr_assert_eq(tally_of(&g.n_odd), 0);
+	crowd_goes_on(&crowd, 100 + rounds);
+	cr_assert_leq(counters().memory, limit);
+	engine_stop();
+}
+
+/* The process may map no more than it has mapped. False: that cannot be had. */
+static bool forbid_to_map(struct rlimit *before)
+{
+	struct rlimit limit;
+	void *more;
+
+	cr_assert_eq(getrlimit(RLIMIT_AS, before), 0);
+	limit = *before;
+	limit.rlim_cur = (rlim_t)1 << 20;
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	more = mmap(NULL, (size_t)1 << 20, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return more == MAP_FAILED;
+}
+
+/* It holds up its thread, and is not refused. */
+Test(limit, a_cancelled_wait_lasts_until_the_kernel_has_a_stack,
+     .timeout = HANG)
+{
+	struct grouping g = {.within = ROTA_MS(5)};
+	struct rlimit before;
+	struct crowd crowd;
+	rota_id ids[100];
+
+	if (UNDER_TSAN || UNDER_ASAN)
+		cr_skip_test("sanitizers need address space themselves");
+	start_with_groups(ids, 0);
+	if (!forbid_to_map(&before))
+		cr_skip_test("address space cannot be limited here");
+	crowd_waits(&crowd, ids, 100);
+	cr_assert_gt(tally_of(&crowd.refused), 0);
+	ACTS(puppet_spawn(NULL, 0), act_group, &g);
+	AWAIT(tally_of(&g.n_late) == 1);
+	for (int i = 0; i < 10; i++)
+		nap();
+	cr_assert_eq(tally_of(&g.n_short), 1);
+	cr_assert_eq(tally_of(&g.n_ended), 0);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &before), 0);
+	AWAIT(tally_of(&g.n_ended) == 1);
+	cr_assert_eq(tally_of(&g.n_odd), 0);
+	crowd_goes_on(&crowd, 100);
+	engine_stop();
+}
+
+struct late {
+	int result;
+	struct flag ended;
+};
+
+/* For so long that the worker's other tasks should have their turn. */
+static int wait_late(void *argument)
+{
+	struct rota_task_group group;
+	int error = rota_task_submit(NULL, do_nothing, NULL, 0, NULL);
+	struct late *late;
+
+	memcpy(&late, argument, sizeof(late));
+	while (!worker_should_make_way(worker_current))
+		nap();
+	late->result = error ? error : wait_for_ten(&group);
+	flag_raise(&late->ended);
+	return 0;
+}
+
+/* They cannot have it; what the group needs it has on its own stack. */
+Test(limit, a_wait_that_should_make_way_and_cannot_goes_on, .timeout = HANG)
+{
+	struct crowd crowd;
+	struct late late = {.result = 1}, *pointer = &late;
+
+	start_without_stacks(&crowd, 14 * MIB);
+	cr_assert_eq(rota_task_submit(engine, wait_late, &pointer,
+				      sizeof(pointer), NULL),
+		     0);
+	AWAIT(flag_is_up(&late.ended));
+	cr_assert_eq(late.result, 0, "%s", rota_strerror(late.result));
+	crowd_goes_on(&crowd, 100);
+	engine_stop();
 }
 
 /* ---- stacks of threads ---- */

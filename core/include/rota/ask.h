@@ -268,10 +268,11 @@ struct rota_notice {
  * The handler goes on at once. On success exactly one message comes, with the
  * answer or a failure, in order like all others, and beyond the mailbox's bound.
  * It is asked on behalf of the request in hand, if there is one, or if that call
- * of the handler has taken its token, of that: when that is cancelled before it was answered or
- * passed on, this is cancelled, too, and the message says -ECANCELED. What is
- * asked after the answer is asked for the actor alone. (The deadline of the
- * message in hand holds for it in any case: rota_ask_then_until() has another.)
+ * of the handler has taken its token, of that: when that is cancelled before it
+ * was answered or passed on, this is cancelled, too, and the message says
+ * -ECANCELED. What is asked after the answer is asked for the actor alone. (The
+ * deadline of the message in hand holds for it in any case:
+ * rota_ask_then_until() has another.)
  *
  * Context: a handler of an actor; waits for room, as rota_send().
  * Errors:  those at the top; no message comes then. -EPERM: no actor's handler

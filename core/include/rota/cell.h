@@ -183,8 +183,8 @@ ROTA_EXTERN_C_END
  *
  * which wait for room, do not, do for so long, or until a moment after which
  * the function is not run any more, go into the urgent lane; and wait for the
- * function itself, for so long or until a moment. They return what rota_cast_bytes() and
- * rota_call_bytes() return.
+ * function itself, for so long or until a moment. They return what
+ * rota_cast_bytes() and rota_call_bytes() return.
  */
 #define ROTA_CELL_FN(name, fn, C)                                   \
 	ROTA__VOID_OR(C, ROTA__CELL_FN_VOID, ROTA__CELL_FN_CAPTURE) \

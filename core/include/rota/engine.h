@@ -2,11 +2,11 @@
 /*
  * rota/engine.h - start an engine, wait until it rests, stop it
  *
- * An engine is a set of worker threads (or none: host.h) and the actors they run. A process may
- * have several; they share nothing. An engine makes no thread before
- * rota_start(), installs no signal handler and no atexit function, and gives
- * everything back in rota_stop(). In a child that fork() made without exec()
- * no engine runs: calls there return -EPERM.
+ * An engine is a set of worker threads (or none: host.h) and the actors they
+ * run. A process may have several; they share nothing. An engine makes no
+ * thread before rota_start(), installs no signal handler and no atexit
+ * function, and gives everything back in rota_stop(). In a child that fork()
+ * made without exec() no engine runs: calls there return -EPERM.
  *
  * The handle stays a handle after rota_stop(): calls on it give an error, until
  * 255 more engines have been started and one of them gets it again.
@@ -71,9 +71,10 @@ enum rota_log_level { ROTA_LOG_ERROR, ROTA_LOG_WARNING, ROTA_LOG_INFO };
 
 /*
  * Where the memory of actors and messages comes from (threads, their stacks and
- * the stacks of turns are the kernel's, hwloc's tree is malloc's). map() returns size bytes (a multiple
- * of 2 MiB) aligned to 2 MiB and below 2^47, zeroed, or NULL; unmap() takes
- * the same block back. Both are called from any thread, also at the same time.
+ * the stacks of turns are the kernel's, hwloc's tree is malloc's). map()
+ * returns size bytes (a multiple of 2 MiB) aligned to 2 MiB and below 2^47,
+ * zeroed, or NULL; unmap() takes the same block back. Both are called from any
+ * thread, also at the same time.
  */
 struct rota_allocator {
 	void *(*map)(void *context, size_t size);
@@ -123,14 +124,15 @@ struct rota_config {
 	                  in rota_stats.memory: a stack for each spare thread
 	                  that runs (.spares times .stack_size at most), for
 	                  these come where turns that block hold up all
-	                  others; and one for a wait for a group of tasks that
-	                  is cancelled (rota_task_group_wait()). A piece serves blocks of
-	                  one size, and does so until the engine ends: what
-	                  a burst of messages has taken is there for the
-	                  next burst, and not for actors, stacks or messages
-	                  of another size, which may get -ENOMEM although
-	                  little is in use. So the limit has to hold the
-	                  sum of what each kind takes at its height */
+	                  others; and one for each wait for a cancelled group
+	                  of tasks (rota_task_group_wait()), until that wait
+	                  returns. A piece serves blocks of one size, and
+	                  does so until the engine ends: what a burst of
+	                  messages has taken is there for the next burst,
+	                  and not for actors, stacks or messages of another
+	                  size, which may get -ENOMEM although little is in
+	                  use. So the limit has to hold the sum of what each
+	                  kind takes at its height */
 	const char *topology; /* of the machine to plan for, see topology.h;
 	                         read by rota_start() only; NULL:
 	                         $ROTA_TOPOLOGY, else this machine */
@@ -167,9 +169,10 @@ struct rota_config {
 #define ROTA_NO_SPARES (~0u)
 
 /*
- * If neither of the first two is set, $ROTA_BIND says: "core" (also the default): one
- * worker per core, bound to it; "thread": one per hardware thread; "none":
- * unbound. A binding that the system refuses is logged, and does no harm.
+ * If neither of the first two is set, $ROTA_BIND says: "core" (also the
+ * default): one worker per core, bound to it; "thread": one per hardware
+ * thread; "none": unbound. A binding that the system refuses is logged, and
+ * does no harm.
  */
 enum rota_config_flag {
 	ROTA_NO_BIND = 1 << 0,	   /* leave worker threads unbound */
@@ -301,9 +304,9 @@ ROTA_API unsigned rota_workers(const rota_engine *engine);
  *
  * Context: a handler or any thread; returns when new workers have begun, and
  *          does not wait for others to leave.
- * Errors:  -EINVAL (@n, no engine, or a host drives it); -ENOMEM, -EMFILE, -EAGAIN (no thread to
- *          be had): the number is as before; -ESRCH the engine is gone, or
- *          ends; -EPERM in a forked child.
+ * Errors:  -EINVAL (@n, no engine, or a host drives it); -ENOMEM, -EMFILE,
+ *          -EAGAIN (no thread to be had): the number is as before; -ESRCH the
+ *          engine is gone, or ends; -EPERM in a forked child.
  * Return:  0 or one of the errors above.
  */
 ROTA_API int rota_workers_set(rota_engine *engine, unsigned n);

@@ -32,9 +32,10 @@
  * rota_task_group_wait(), rota_stop(), and what is made of these), made outside
  * handlers by the thread that drove last, drives the engine that it is about,
  * until it has what it waits for. (rota_sleep() is about none, and rota_offload()
- * waits for a helper: there the thread sleeps.) From other threads such calls sleep, until that thread drives.
- * No other engine is driven meanwhile: who drives two engines whose actors ask
- * each other makes no such call with ROTA_FOREVER, but drives both in turns.
+ * waits for a helper: there the thread sleeps.) From other threads such calls
+ * sleep, until that thread drives. No other engine is driven meanwhile: who
+ * drives two engines whose actors ask each other makes no such call with
+ * ROTA_FOREVER, but drives both in turns.
  *
  * rota_stop() drives on whichever thread it is called, unless turns wait on
  * another: then that one has to drive in time, else their stacks and all of the

@@ -155,8 +155,8 @@ ROTA_API int rota_task_is_cancelled(void);
 /*
  * A number of tasks that somebody waits for. It lies where its maker likes, on
  * the stack for instance, and must stay there until a wait has returned 0 or
- * -ECANCELED, and with it all that its tasks write to; then it is empty and may be used again, or go. The members are
- * the engine's alone.
+ * -ECANCELED, and with it all that its tasks write to; then it is empty and may
+ * be used again, or go. The members are the engine's alone.
  */
 struct rota_task_group {
 	void *engine;
@@ -228,8 +228,10 @@ ROTA_API int rota_task_group_submit(struct rota_task_group *group,
  * -ENOMEM: there is no stack for what else the worker would run. Then call
  * rota_task_group_cancel() and wait again, without limit: that wait is never
  * refused. It passes over what has not started, and if some of it runs elsewhere
- * it takes one stack beyond rota_config.memory. Or give memory back, and wait
- * again.
+ * it takes one stack beyond rota_config.memory, until it returns. Where the
+ * kernel has no memory for that stack either, it holds up its thread, and all
+ * that stands there, until the kernel has or the tasks have ended elsewhere. Or
+ * give memory back, and wait again.
  *
  * Context: the maker.
  * Errors:  -ECANCELED: all have ended, and some did not run, for the group was
@@ -237,7 +239,9 @@ ROTA_API int rota_task_group_submit(struct rota_task_group *group,
  *          waited for again, after: -ETIMEDOUT; -ENOMEM (see above);
  *          -EPERM: the caller is not the maker; -EDEADLK: called in a
  *          callback, where nothing may wait; -ESRCH: the engine was stopped
- *          meanwhile, and a task of the group does not return.
+ *          meanwhile, and a task of the group does not return. That is told to
+ *          who is not in that engine: a thread, or a task or handler of
+ *          another one. One of its own waits on until the task has returned.
  * Return:  0: all ran; or one of the errors above.
  */
 ROTA_API int rota_task_group_wait(struct rota_task_group *group, int64_t within,
@@ -247,7 +251,8 @@ ROTA_API int rota_task_group_wait(struct rota_task_group *group, int64_t within,
  * rota_task_group_cancel() - start no more tasks of a group
  *
  * Those that run can ask with rota_task_is_cancelled(); their own waits go on, as
- * with rota_task_cancel(). To be waited for all the same. The group is usable again after that wait.
+ * with rota_task_cancel(). To be waited for all the same. The group is usable
+ * again after that wait.
  *
  * Context: the maker, or a task of the group; never waits.
  */

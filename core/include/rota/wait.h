@@ -25,8 +25,9 @@ ROTA_EXTERN_C_BEGIN
  *
  * Context: a handler, a task or any thread, which waits.
  * Errors:  -ECANCELED: the handler's actor is being stopped, or the task's
- *          engine is (to cancel a task does not end its waits); -ENOMEM: no stack for what runs meanwhile; -EDEADLK: in
- *          a callback on a worker, where nothing may wait.
+ *          engine is (to cancel a task does not end its waits); -ENOMEM: no
+ *          stack for what runs meanwhile; -EDEADLK: in a callback on a worker,
+ *          where nothing may wait.
  * Return:  0 when the time is over, or one of the errors above.
  */
 ROTA_API int rota_sleep(int64_t duration);
