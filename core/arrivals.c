@@ -22,6 +22,7 @@
  *             room that was leased, and given back. What two looks in a row say
  *             is the latter: the marks are lowered to what the first of them
  *             saw. What came after it is not theirs: it would be told too old.
+ *             What came before it may still be, by what lies between two looks.
  * Rejected:   the same number at two looks (where messages come between the
  *             looks it is never the same); the greater of the two numbers (see
  *             above); to forget all marks at a look that finds nothing queued
@@ -145,7 +146,10 @@ int64_t arrivals_oldest(const struct arrivals *arrivals,
 
 	if (look->queued == 0)
 		return 0;
-	age = look->after_ns - first->at_ns;
+	/* A look that was too old to be noted may see what the marks do not. */
+	if (arrivals->n == 0)
+		return ROTA_AGE_UNKNOWN;
+	age = look->after_ns > first->at_ns ? look->after_ns - first->at_ns : 0;
 	if (first->gap_ns > 0 && age / GAP_PART < first->gap_ns)
 		return ROTA_AGE_UNKNOWN;
 	return (int64_t)age;

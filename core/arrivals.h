@@ -49,8 +49,8 @@ void arrivals_look(struct arrivals *arrivals, const struct arrivals_look *look,
 		   uint64_t gap_ns);
 
 /*
- * After arrivals_look(): how long the oldest message has been queued, as in
- * rota_status.oldest_ns.
+ * How long the oldest message has been queued, as in rota_status.oldest_ns; of
+ * the last look, or one that began before it.
  */
 int64_t arrivals_oldest(const struct arrivals *arrivals,
 			const struct arrivals_look *look);

@@ -186,9 +186,11 @@ static void look_at_cold(struct engine *engine, struct actor *actor, rota_id id,
 /* Wherever it runs or waits. */
 static bool has_one_in_hand(const struct look *look)
 {
-	return look->activity == ROTA_RUNNING ||
-	       (look->activity == ROTA_WAITING &&
-		look->waits_for != ROTA_WAITS_FOR_MESSAGE);
+	/* One that runs and looks for a message that it wants has none. */
+	if (look->activity == ROTA_RUNNING)
+		return look->sighting.has_message;
+	return look->activity == ROTA_WAITING &&
+	       look->waits_for != ROTA_WAITS_FOR_MESSAGE;
 }
 
 static void look_inside(struct engine *engine, struct actor *actor, rota_id id,

@@ -458,19 +458,23 @@ static int64_t time_left(uint64_t deadline_ns)
 
 /*
  * The actor that waits is being stopped: its tasks are, too, but their end is
- * to be waited for.
+ * to be waited for. It is by a turn of an engine that gives up, too.
  */
 static int begin(struct site *site, struct rota_task_group *group,
 		 struct await *await, uint64_t deadline_ns, bool *is_stopped)
 {
-	int error = await_begin(await, time_left(deadline_ns), site);
+	int error;
 
-	while (error == -ECANCELED) {
-		*is_stopped = true;
-		rota_task_group_cancel(group);
-		await->insists = true;
-		wait_clear(await->wait);
+	for (;;) {
 		error = await_begin(await, time_left(deadline_ns), site);
+		if (error == -ECANCELED) {
+			*is_stopped = true;
+			rota_task_group_cancel(group);
+			wait_clear(await->wait);
+		} else if (error != -ESRCH || !await->turn || await->insists) {
+			break;
+		} /* else its engine gave up after is_to_end() had looked */
+		await->insists = true;
 	}
 	return error == -EAGAIN ? -EDEADLK : error;
 }

@@ -15,8 +15,9 @@
  *             an actor whose handler waits, which is no reason to wake anybody.
  *             So as long as some are watched the monitor looks at them in its
  *             sleep, the more rarely the longer nobody has asked: after a time
- *             T in steps of T / 32, until they are forgotten. That makes some
- *             hundred looks after each time that somebody asks, and then none.
+ *             T each is looked at in steps of T / 32, until they are forgotten.
+ *             That makes some hundred wake-ups for each 64 actors after each
+ *             time that somebody asks, and then none.
  *             Where a host drives nobody looks but at its ticks, when it has
  *             nothing more to run, and whoever asks; how long nobody did is
  *             seen, and ages are not told then.
@@ -33,12 +34,18 @@
  *             mailbox is empty once. Room that a chain has leased counts as
  *             messages for a tick or two. A handler that waits though there was
  *             no memory for a cold block (insist() in await.c) is not seen to
- *             wait: the message in its hand counts as queued.
+ *             wait: the message in its hand counts as queued. What a turn
+ *             finishes meanwhile may be seen in another order than it was
+ *             written (not on x86): then messages are counted twice, and what
+ *             comes next is told to be older than it is, for two looks.
  * Orderings:  [V1] turn_set_message(), turn_set_job() -> glance(): the memory of
- *             the block is there. Else none: all that is read of turns are
- *             relaxed words in type-stable memory, looked at twice. What is
- *             seen may be a moment old, or mixed of two moments; only what two
- *             ticks agree on has a time.
+ *             the block is there.
+ *             [V2] loads in this order: what the actor has begun, what its turn
+ *             has finished, the word of its mailbox (look.c).
+ *             Else none: all that is read of turns are relaxed words in
+ *             type-stable memory, looked at twice. What is seen may be a moment
+ *             old, or mixed of two moments; only what two ticks agree on has a
+ *             time.
  */
 #include "core/watch.h"
 
@@ -62,6 +69,8 @@
    longer nobody has asked. */
 #define DOZE_NS UINT64_C(1000000)
 #define DOZE_PART 32
+/* Where a host drives: so soon after a look there is no other. */
+#define AGAIN_NS UINT64_C(100000)
 
 void watch_init(struct engine *engine)
 {
@@ -110,12 +119,13 @@ static struct sighting glance(const struct local *local)
 	now.turns = AO_load(&local->worker.xturns);
 	actor = engine_actor(local->engine, now.self);
 	if (actor)
-		/* Relaxed: as above. */
-		now.handled = AO_load(&actor->xhandled);
-	/* Those that it finishes meanwhile are rather in neither number. */
-	now.due = AO_int_load(&turn->xdue);
+		/* [V2] before the mailbox is looked at, and so is due: those
+		   that it finishes meanwhile are rather in neither number */
+		now.handled = AO_load_acquire(&actor->xhandled);
+	now.due = AO_int_load_acquire(&turn->xdue); /* [V2] */
 	/* [V1] pairs with turn_set_message() */
 	message = (const struct message *)AO_load_acquire(&turn->xmessage);
+	now.has_message = message != NULL;
 	if (message)
 		now.tag = closure_tag(message_look(message));
 	return now;
@@ -220,8 +230,7 @@ static void make_places(struct watch *watch)
 
 /*
  * The clock is read before and after: what came since the look did not come
- * before the former, and what it has seen not after the latter. Under the lock,
- * here and below: a look is never noted after one that began later.
+ * before the former, and what it has seen not after the latter.
  */
 static int look_between(struct engine *engine, rota_id id, struct look *look,
 			struct arrivals_look *found)
@@ -242,10 +251,14 @@ static unsigned n_rounds(const struct watches *watches)
 	return (watches->n + LOOKS - 1) / LOOKS;
 }
 
+/* Who asks looks without the lock, and may have been put aside since: what is
+   older than another look tells nothing about what came. */
 static void note(struct watches *watches, struct watched *watched,
 		 const struct arrivals_look *found)
 {
-	arrivals_look(&watched->arrivals, found, n_rounds(watches) * GAP_NS);
+	if (found->before_ns >= watched->arrivals.looked_ns)
+		arrivals_look(&watched->arrivals, found,
+			      n_rounds(watches) * GAP_NS);
 }
 
 static int64_t ask(struct watches *watches, rota_id id,
@@ -273,18 +286,19 @@ int watch_look(struct engine *engine, rota_id id, struct look *look,
 	int error;
 
 	make_places(watch);
-	spin_lock(&watch->xlock);
 	error = look_between(engine, id, look, &found);
-	if (!error && watch->watches) {
+	if (error)
+		return error;
+	*oldest_ns = found.queued > 0 ? ROTA_AGE_UNKNOWN : 0;
+	spin_lock(&watch->xlock);
+	if (watch->watches) {
 		*oldest_ns = ask(watch->watches, id, &found);
 		dozes = watch->doze_ns > found.after_ns + 2 * DOZE_NS;
-	} else if (!error) {
-		*oldest_ns = found.queued > 0 ? ROTA_AGE_UNKNOWN : 0;
 	}
 	spin_unlock(&watch->xlock);
 	if (dozes)
 		monitor_wake(engine->crew.monitor);
-	return error;
+	return 0;
 }
 
 /* ---- the monitor's part ---- */
@@ -304,9 +318,10 @@ static bool watch_one(struct engine *engine, struct watched *watched)
 static void watch_some(struct engine *engine, uint64_t now_ns)
 {
 	struct watches *watches = engine->watch.watches;
-	unsigned i;
+	unsigned n = watches->n < LOOKS ? watches->n : LOOKS, i;
 
-	for (i = 0; i < LOOKS && i < watches->n; i++) {
+	engine->watch.looked_ns = now_ns;
+	for (i = 0; i < n; i++) {
 		struct watched *watched = watches_next(watches);
 
 		if (now_ns <= watched->asked_ns + FORGET_NS &&
@@ -345,6 +360,28 @@ int64_t watch_doze(struct crew *crew)
 	return pause;
 }
 
+/*
+ * There is no tick for a while. Where a host drives that may be long, and nobody
+ * dozes: what has come by now is seen. Not each time: it may be at every event.
+ */
+static void look_once_more(struct crew *crew)
+{
+	/* crew is the engine's first member */
+	struct engine *engine = (struct engine *)crew;
+	struct watch *watch = &engine->watch;
+	uint64_t now_ns;
+
+	if (!crew->drive)
+		return;
+	spin_lock(&watch->xlock);
+	if (watch->watches && watch->watches->n > 0) {
+		now_ns = crew_now_ns(crew);
+		if (now_ns >= watch->looked_ns + AGAIN_NS)
+			watch_some(engine, now_ns);
+	}
+	spin_unlock(&watch->xlock);
+}
+
 void watch_tick(struct crew *crew, uint64_t now_ns)
 {
 	/* crew is the engine's first member */
@@ -354,10 +391,12 @@ void watch_tick(struct crew *crew, uint64_t now_ns)
 
 	/* Relaxed: see watch_now_ns(). */
 	AO_store(&watch->xnow_ns, now_ns);
-	if (now_ns == 0 && !crew->drive)
-		return; /* see watch_doze() */
+	if (now_ns == 0) {
+		look_once_more(crew);
+		return;
+	}
 	spin_lock(&watch->xlock);
-	for (i = 0; now_ns > 0 && i < n; i++)
+	for (i = 0; i < n; i++)
 		see(engine, i);
 	if (watch->watches)
 		watch_some(engine, now_ns);

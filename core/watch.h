@@ -27,6 +27,7 @@ struct sighting {
 	AO_t handled; /* the actor's count of messages; of a task: the worker's
 	                 count of those that have ended */
 	unsigned tag; /* of the message in hand */
+	bool has_message; /* there is one in hand */
 	unsigned due; /* finished ones that are counted in the mailbox still */
 	uint64_t at_ns; /* when this was seen for the first time */
 };
@@ -36,7 +37,9 @@ struct watch {
 	                   monitor, read by anyone, relaxed */
 	AO_TS_t xlock; /* everything below, and local.seen */
 	struct watches *watches; /* NULL: nobody has asked */
-	uint64_t doze_ns; /* there is no tick: when the monitor looks next */
+	uint64_t looked_ns; /* at some of them, the last time; not who asked */
+	uint64_t doze_ns;   /* when the monitor looks next; 0: at its ticks,
+	                       UINT64_MAX: nobody is watched */
 };
 
 void watch_init(struct engine *engine);

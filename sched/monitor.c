@@ -30,6 +30,9 @@
  *      -> TICKS, wake it            c. read the idle word; 0: sleep until
  *                                      xstate is not SLEEPS
  *
+ * (Others may do 2, too, to have crew_options.doze asked again: then a..c follow
+ * once more.)
+ *
  * 1 and c are read-modify-writes of one word, so one of them is first. If 1 is,
  * c reads 1, and the monitor stays awake. If c is, 1 sees all that came before
  * it, and so 2 sees a, or what followed it [N1]; and who looks at the time after

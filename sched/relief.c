@@ -325,7 +325,8 @@ static bool is_due(const struct crew *crew, struct losses losses,
 /*
  * Some that are lost and say nothing, each in turn: asleep or computing? That
  * some had no processor at that moment is no matter: it is not asleep then. Who
- * was once asleep in its turn is taken for blocked until that is over.
+ * was once asleep in its turn is taken for blocked until that is over, or in a
+ * crowd until it is asked again.
  */
 static unsigned ask_for_sleepers(struct crew *crew)
 {
@@ -367,13 +368,15 @@ static bool is_to_be_asked(const struct worker *worker, uint64_t now_ns)
    kernel takes some microseconds, and in a crowd most stand still. */
 static void ask_in_crowd(struct worker *worker, uint64_t now_ns)
 {
+	uint64_t still_ns = now_ns - worker->still_since_ns;
 	/* Relaxed, here and below: hints. */
 	bool is_asleep =
 		asleep_is((long)AO_load(&worker->xthread)) && !sleeps(worker);
+	bool lost = is_asleep || still_ns >= allowance(worker->crew);
 
-	worker->ask_at_ns = now_ns + (now_ns - worker->still_since_ns);
+	worker->ask_at_ns = now_ns + still_ns;
 	AO_store(&worker->xasleep, is_asleep); /* relaxed: a hint */
-	AO_store(&worker->xlost, is_asleep);   /* relaxed: likewise */
+	AO_store(&worker->xlost, lost);	       /* relaxed: likewise */
 }
 
 /*
@@ -381,10 +384,10 @@ static void ask_in_crowd(struct worker *worker, uint64_t now_ns)
  * move as there are seats none of these is idle, whoever sleeps: then only those
  * that were asleep are asked.
  */
-static void ask_the_still(struct crew *crew, uint64_t now_ns, unsigned n_moving)
+static void ask_the_still(struct crew *crew, uint64_t now_ns, unsigned n_moved)
 {
 	unsigned i, n = crew_slots(crew), left = TICK_ASKS;
-	bool all_seats_move = n_moving >= crew->places.n_seats;
+	bool all_seats_move = n_moved >= crew->places.n_seats;
 
 	for (i = 0; i < n && left > 0; i++) {
 		unsigned slot = crew->relief.next_asked++ % n;
@@ -470,15 +473,15 @@ static void say_why(struct crew *crew, uint64_t now_ns)
 bool relief_tick(struct crew *crew, uint64_t now_ns)
 {
 	uint64_t allowance_ns = allowance(crew);
-	unsigned i, n = crew_slots(crew), n_lost = 0, n_moving = 0;
+	unsigned i, n = crew_slots(crew), n_lost = 0, n_moved = 0;
 	bool is_last = now_ns == 0;
 
 	if (is_last)
 		now_ns = crew_now_ns(crew);
 	for (i = 0; i < n; i++)
-		n_moving += look_at(crew->workers[i], now_ns, allowance_ns);
+		n_moved += look_at(crew->workers[i], now_ns, allowance_ns);
 	if (allowance_ns > LOST_NS && is_wanting(crew))
-		ask_the_still(crew, now_ns, n_moving);
+		ask_the_still(crew, now_ns, n_moved);
 	for (i = 0; i < n; i++)
 		n_lost += is_lost(crew->workers[i]);
 	/* Relaxed: hints; what is missed is seen at the next tick. */

@@ -222,6 +222,23 @@ Test(relief, a_nap_in_a_crowd_does_not_last_for_the_turn, .timeout = 60)
 	crowd_end(&sleeper);
 }
 
+/* Unless it has been at it for so long that it is lost in any case. */
+Test(relief, who_computes_on_for_too_long_is_lost_in_a_crowd, .timeout = 60)
+{
+	struct sleeper sleeper;
+
+	crowd_begin(&sleeper);
+	AO_store(&crew.xlate, 1);
+	crowd_tick(LOST_NS);
+	crowd_tick(allowance(&crew));
+	cr_assert(AO_load(&one->xasleep));
+	sleeper_compute(&sleeper);
+	crowd_tick(2 * allowance(&crew));
+	cr_assert_not(AO_load(&one->xasleep));
+	cr_assert(is_lost(one));
+	crowd_end(&sleeper);
+}
+
 /* No processor is idle, whoever sleeps; and asking costs. */
 Test(relief, none_is_asked_while_all_processors_are_used, .timeout = 60)
 {

@@ -403,7 +403,7 @@ static void expect_age(rota_id id, int64_t sent_ns, int64_t was_sent_ns)
 Test(status, watches_while_nobody_asks, .timeout = HANG)
 {
 	struct stall stall = {0};
-	int64_t before;
+	int64_t before, after;
 	rota_id id;
 
 	engine_start(1);
@@ -412,8 +412,9 @@ Test(status, watches_while_nobody_asks, .timeout = HANG)
 	(void)status_of(id);
 	before = now_ns();
 	cr_assert_eq(send_value(id, 1, 1), 0);
+	after = now_ns();
 	AWAIT(is_marked(id));
-	expect_age(id, before, now_ns());
+	expect_age(id, before, after);
 	flag_raise(&stall.go);
 	engine_stop();
 }
@@ -546,23 +547,60 @@ Test(status, does_not_tell_ages_of_what_nobody_saw_coming, .timeout = HANG)
 	engine_stop();
 }
 
+static void drive(void)
+{
+	cr_assert_eq(rota_run_some(engine, 64), 0);
+}
+
+/* One that waits for other messages than are sent to it. */
+static rota_id spawn_choosy(void)
+{
+	rota_id id = puppet_spawn(NULL, 0);
+
+	ACTS(id, act_receive, NULL);
+	return id;
+}
+
+/* It is seen to come while the host drives, and somebody asks later. */
+static void expect_age_of_seen(rota_id id)
+{
+	int64_t before = now_ns(), after;
+
+	cr_assert_eq(send_value(id, 1, 1), 0);
+	after = now_ns();
+	drive();
+	cr_assert(is_marked(id));
+	for (int i = 0; i < 50; i++)
+		nap();
+	expect_age(id, before, after);
+}
+
 /* It looks when it has nothing more to run. */
 Test(status, sees_what_came_while_the_host_drove, .timeout = HANG)
 {
-	int64_t before, after;
 	rota_id id;
 
 	start_here();
-	id = puppet_spawn(NULL, 0);
-	ACTS(id, act_receive, NULL);
-	cr_assert_eq(rota_run_some(engine, 64), 0);
+	id = spawn_choosy();
+	drive();
 	cr_assert_eq(status_of(id).oldest_ns, 0);
-	before = now_ns();
-	cr_assert_eq(send_value(id, 1, 1), 0);
-	after = now_ns();
-	cr_assert_eq(rota_run_some(engine, 64), 0);
-	cr_assert(is_marked(id));
-	expect_age(id, before, after);
+	expect_age_of_seen(id);
+	engine_stop();
+}
+
+/* Whose look finds nobody any more; that takes nobody's turn. */
+Test(status, sees_what_came_beside_one_that_has_ended, .timeout = HANG)
+{
+	rota_id ended, id;
+
+	start_here();
+	ended = puppet_spawn(NULL, 0);
+	id = spawn_choosy();
+	drive();
+	cr_assert_eq(status_of(ended).oldest_ns, 0);
+	cr_assert_eq(status_of(id).oldest_ns, 0);
+	cr_assert_eq(rota_actor_stop(ended), 0);
+	expect_age_of_seen(id);
 	engine_stop();
 }
 

@@ -102,8 +102,11 @@ struct rota_status {
  * an actor whose handler sleeps in an engine that has nothing else to do, and
  * which is asked about every 10 s, only the age of what came in the last 3 s of
  * these may be unknown. For these looks an engine that sleeps wakes some hundred
- * times in the minute after a question. One that a host drives (ROTA_RUN_HERE)
- * has nobody to look while it is not driven, but those who ask.
+ * times, for each 64 actors, in the minute after a question. One that a host
+ * drives (ROTA_RUN_HERE) has nobody to look while it is not driven, but those who
+ * ask. Where a sender has leased room for messages that it then did not send (see
+ * ROTA_CHAINS) the next ones may be told to be older than they are, by a tick or
+ * two.
  * An engine watches 1,024 actors. The next one takes the place of the one that
  * was not asked about for longest, if that is more than five seconds; if not it
  * is not watched, and the answer ROTA_AGE_UNKNOWN until there is room: who asks
