@@ -108,6 +108,7 @@ Test(mailbox, finished_messages_free_their_room_before_a_wait, .timeout = HANG)
 {
 	struct hold first = {0};
 	struct hold second = {0};
+	uint64_t n = 0;
 	rota_id id;
 
 	engine_start(2);
@@ -122,8 +123,8 @@ Test(mailbox, finished_messages_free_their_room_before_a_wait, .timeout = HANG)
 	cr_assert_eq(try_value(id, 1, 7), -EAGAIN);
 	hold_end(&first);
 	AWAIT(flag_is_up(&second.begun) && tally_of(&record.n) == 6);
-	AWAIT(try_value(id, 1, 7) == 0); /* in hand: 1; so 7 fit */
-	cr_assert_eq(fill(id, 1), 6);
+	/* In hand: 1; so 7 fit, once it waits: it has begun, no more. */
+	AWAIT((n += fill(id, 1)) == 7);
 	hold_end(&second);
 	quiesce();
 	cr_assert_eq(tally_of(&record.n), 13);
